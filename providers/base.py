@@ -1,0 +1,155 @@
+"""The seam between the gateway and an engine: what every provider promises.
+
+A provider is an object with the five members of :class:`Provider`. It knows nothing of sessions, sockets or
+formats: it is given one :class:`Segment` (a sentence, about) at a time and answers with PCM chunks in order.
+Adding one is a file in this package, a line in ``registry.py``, an extra in ``pyproject.toml`` and a row in
+``docs/engines.md``; the contract suite in ``tests/providers`` then runs over it by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+SAMPLE_WIDTH = 2
+"""Bytes a sample: all PCM between a provider and the gateway is signed 16-bit little-endian, mono."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One voice of one provider. ``sample_rate`` (Hz) is the rate of all the PCM that it speaks."""
+
+    id: str
+    name: str
+    language: str
+    """A BCP 47 tag, such as ``en-US``."""
+    sample_rate: int
+    gender: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the gateway may expect of a provider, beyond the contract that all share."""
+
+    streams: bool = False
+    """Chunks of a segment arrive while the rest of it is still being made."""
+    speed: bool = False
+    """``Segment.speed`` is honoured; otherwise it is ignored and callers are told so."""
+    native_words: bool = False
+    """Chunks carry word times from the engine itself; otherwise the gateway estimates them."""
+    max_characters: int = 1000
+    """The longest segment that it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of text to speak in one go, with everything the engine needs to speak it."""
+
+    text: str
+    voice: Voice
+    speed: float = 1.0
+    language: str | None = None
+    index: int = 0
+    """Its place in the utterance, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """When a word is heard, in samples from the start of its segment."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class PcmChunk:
+    """A piece of a segment's sound: whole s16le mono samples at the voice's rate, never empty."""
+
+    pcm: bytes
+    words: tuple[Word, ...] = ()
+
+
+class ProviderError(Exception):
+    """The root of what a provider may raise. Anything else that escapes one is treated as ``EngineFailed``.
+
+    ``code`` goes on the wire; the message does too, so it never carries paths, keys or the caller's text.
+    """
+
+    code: ClassVar[str] = "engine_failed"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds after which another try may succeed, where that is known."""
+
+
+class EngineFailed(ProviderError):
+    """The engine raised, died in mid-segment or answered something that is no PCM."""
+
+
+class EngineUnavailable(ProviderError):
+    """The engine cannot be reached or is not loaded; another try later may succeed."""
+
+    code = "engine_unavailable"
+    retryable = True
+
+
+class EngineBusy(ProviderError):
+    """The engine has no room now."""
+
+    code = "engine_busy"
+    retryable = True
+
+
+class MissingDependency(ProviderError):
+    """An optional package is not installed. ``fix`` is the exact command that installs it."""
+
+    code = "engine_not_installed"
+
+    def __init__(self, provider: str, fix: str) -> None:
+        super().__init__(f"engine {provider!r} is not installed; run: {fix}")
+        self.fix = fix
+
+
+class UnknownProvider(ProviderError):
+    """No provider of that id is registered or enabled."""
+
+    code = "unknown_provider"
+
+
+class UnknownVoice(ProviderError):
+    """The provider has no voice of that id."""
+
+    code = "unknown_voice"
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """What an engine is to the gateway."""
+
+    id: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    async def start(self) -> None:
+        """Load, connect and warm up, so that the first segment costs what the hundredth does.
+
+        Called once before any ``synthesize``. Raises ``MissingDependency`` or ``EngineUnavailable``.
+        """
+
+    async def close(self) -> None:
+        """Give everything back: threads, sockets, memory. Callable at any time, and twice."""
+
+    async def voices(self) -> Sequence[Voice]:
+        """Every voice that ``synthesize`` takes; the first is the provider's default. Works before ``start``."""
+
+    def synthesize(self, segment: Segment) -> AsyncIterator[PcmChunk]:
+        """Speak ``segment``: chunks in order, pulled one by one, so that whoever pulls holds the engine back.
+
+        Closing the iterator or cancelling the pull stops the engine at the latest after the chunk it is making.
+        Raises a ``ProviderError``.
+        """
+        ...
