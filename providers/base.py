@@ -8,7 +8,7 @@ Adding one is a file in this package, a line in ``registry.py``, an extra in ``p
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -39,6 +39,8 @@ class Capabilities:
     """``Segment.speed`` is honoured; otherwise it is ignored and callers are told so."""
     native_words: bool = False
     """Chunks carry word times from the engine itself; otherwise the gateway estimates them."""
+    deterministic: bool = False
+    """The same segment always gives the same PCM, so that it may be cached, resumed or made again."""
     max_characters: int = 1000
     """The longest segment that it takes."""
 
@@ -146,10 +148,10 @@ class Provider(Protocol):
     async def voices(self) -> Sequence[Voice]:
         """Every voice that ``synthesize`` takes; the first is the provider's default. Works before ``start``."""
 
-    def synthesize(self, segment: Segment) -> AsyncIterator[PcmChunk]:
+    def synthesize(self, segment: Segment) -> AsyncGenerator[PcmChunk, None]:
         """Speak ``segment``: chunks in order, pulled one by one, so that whoever pulls holds the engine back.
 
-        Closing the iterator or cancelling the pull stops the engine at the latest after the chunk it is making.
+        Closing the generator or cancelling the pull stops the engine at the latest after the chunk it is making.
         Raises a ``ProviderError``.
         """
         ...

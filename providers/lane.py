@@ -1,0 +1,295 @@
+"""Worker threads for an engine that blocks.
+
+A segment is walked one ``next()`` at a time, and each of those is a job of its own. So a slow listener
+holds no worker between chunks, the segments of several sessions take turns, and a cancel takes effect
+between chunks.
+
+All bookkeeping lives on the event loop: a job goes to the thread pool only once it has one of ``width``
+places, so the pool has no queue of its own, and a job that still waits is cancelled by forgetting it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from providers.base import EngineBusy, EngineFailed, EngineUnavailable
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _End:
+    """Stands for ``StopIteration``, which may not travel through a future."""
+
+
+_END = _End()
+
+
+class _Cursor(Generic[T]):
+    """The blocking side of a walk: all but ``open`` runs on a worker thread, one call at a time."""
+
+    def __init__(self, make: Callable[[], Iterable[T]]) -> None:
+        self._make = make
+        self._iterator: Iterator[T] | None = None
+
+    @property
+    def open(self) -> bool:
+        return self._iterator is not None
+
+    def advance(self) -> T | _End:
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._make())
+            item = next(self._iterator, _END)
+        except BaseException:
+            self.close()
+            raise
+        if item is _END:
+            self.close()
+        return item
+
+    def close(self) -> None:
+        iterator, self._iterator = self._iterator, None
+        close = getattr(iterator, "close", None)
+        if close is None:
+            return
+        try:
+            close()
+        except Exception:
+            log.exception("closing an engine's iterator failed")
+
+
+class _Walk(Generic[T]):
+    """The loop's side of a walk: whether it holds a place, runs a job, or nobody wants it any more."""
+
+    __slots__ = ("abandoned", "cursor", "exclusive", "job", "placed")
+
+    def __init__(self, cursor: _Cursor[T], *, exclusive: bool) -> None:
+        self.cursor = cursor
+        self.exclusive = exclusive
+        self.placed = False
+        self.abandoned = False
+        self.job: asyncio.Future[T | _End] | None = None
+
+
+class Lane:
+    """``width`` worker threads at most, and never more than the machine has cores.
+
+    ``max_waiting`` bounds the new work that waits; beyond it comes ``EngineBusy`` with ``retry_after``
+    seconds. A segment under way is not refused: it has one job waiting at most, so those are bounded by
+    what was let in. Belongs to one event loop, that of its first use.
+    """
+
+    def __init__(self, width: int, name: str, *, max_waiting: int = 256, retry_after: float = 1.0) -> None:
+        self.name = name
+        self.width = max(1, min(width, cores()))
+        self._max_waiting = max_waiting
+        self._retry_after = retry_after
+        self._pool = ThreadPoolExecutor(self.width, thread_name_prefix=f"lane-{name}")
+        self._free = self.width
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._to_close: deque[_Walk[Any]] = deque()
+        self._walks: set[_Walk[Any]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    @property
+    def busy(self) -> int:
+        """Places taken: jobs that run, and exclusive segments between two chunks."""
+        return self.width - self._free
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for a place."""
+        return len(self._waiters)
+
+    async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call ``work`` on a worker. If the caller is cancelled the call still ends, and its result is
+        dropped.
+
+        Raises what ``work`` raises, ``EngineBusy`` or ``EngineUnavailable``.
+        """
+        await self._enter(new=True)
+        job = self._submit(partial(work, *args, **kwargs))
+        job.add_done_callback(self._left)
+        await asyncio.wait((job,))
+        return job.result()
+
+    async def iterate(
+        self, make: Callable[[], Iterable[T]], *, exclusive: bool = False
+    ) -> AsyncGenerator[T, None]:
+        """Walk ``make()`` on the workers, one item a pull.
+
+        A cancelled pull returns at once: the item under way is dropped when its thread has made it, and the
+        iterator's ``close`` is called there. ``exclusive`` keeps a place (though no thread) from the first
+        item to the last, for an engine whose iterator owns the state of its model.
+
+        Raises what the iterator raises, ``EngineBusy`` (before the first item) or ``EngineUnavailable``.
+        """
+        walk = _Walk(_Cursor(make), exclusive=exclusive)
+        self._walks.add(walk)
+        try:
+            new = True
+            while True:
+                item = await self._step(walk, new=new)
+                if isinstance(item, _End):
+                    return
+                yield item
+                new = False
+        finally:
+            # Nothing is awaited here: whoever cancels does not wait for a thread.
+            self._walks.discard(walk)
+            self._abandon(walk)
+
+    async def idle(self) -> None:
+        """Wait until no job runs and no iterator is left to close."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Refuse new work, fail what waits, close every iterator and join the threads. Callable twice.
+
+        A chunk under way is waited for, since a thread cannot be stopped.
+        """
+        self._closed = True
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(self._refusal())
+        self._waiters.clear()
+        for walk in tuple(self._walks):
+            self._abandon(walk)
+        await self._idle.wait()
+        # Every worker is parked in the pool's queue now, so joining takes no longer than waking them.
+        self._pool.shutdown(wait=True)
+
+    # ---- places
+
+    def _refusal(self) -> EngineUnavailable:
+        return EngineUnavailable(f"engine {self.name!r} is closed")
+
+    async def _enter(self, *, new: bool) -> None:
+        """Wait, in the order of asking, for a place."""
+        if self._closed:
+            raise self._refusal()
+        if self._free:
+            self._take()
+            return
+        if new and len(self._waiters) >= self._max_waiting:
+            raise EngineBusy(f"engine {self.name!r} has no room now", retry_after=self._retry_after)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            if not waiter.done() or waiter.cancelled():
+                self._forget(waiter)
+            elif waiter.exception() is None:
+                # The place came in the same turn of the loop as the cancel.
+                self._leave()
+            raise
+        if self._closed:
+            self._leave()
+            raise self._refusal()
+
+    def _forget(self, waiter: asyncio.Future[None]) -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+
+    def _take(self) -> None:
+        self._free -= 1
+        self._idle.clear()
+
+    def _leave(self) -> None:
+        """Hand a place to the next in line. Iterators to close come first: that is short and frees memory."""
+        if self._to_close:
+            self._close_cursor(self._to_close.popleft())
+            return
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._free += 1
+        if self._free == self.width:
+            self._idle.set()
+
+    def _left(self, job: asyncio.Future[Any]) -> None:
+        job.exception()  # An abandoned job's error is nobody's; asking for it keeps it out of the log.
+        self._leave()
+
+    # ---- jobs
+
+    def _submit(self, work: Callable[[], R]) -> asyncio.Future[R]:
+        return asyncio.get_running_loop().run_in_executor(self._pool, _contained, work)
+
+    async def _step(self, walk: _Walk[T], *, new: bool) -> T | _End:
+        if walk.abandoned:
+            raise self._refusal()
+        if not walk.placed:
+            await self._enter(new=new)
+            walk.placed = True
+        walk.job = job = self._submit(walk.cursor.advance)
+        job.add_done_callback(partial(self._stepped, walk))
+        await asyncio.wait((job,))
+        return job.result()
+
+    def _stepped(self, walk: _Walk[T], job: asyncio.Future[T | _End]) -> None:
+        job.exception()
+        walk.job = None
+        if walk.abandoned:
+            self._dispose(walk)
+        elif not walk.exclusive:
+            walk.placed = False
+            self._leave()
+
+    def _abandon(self, walk: _Walk[Any]) -> None:
+        if walk.abandoned:
+            return
+        walk.abandoned = True
+        if walk.job is None:
+            self._dispose(walk)
+
+    def _dispose(self, walk: _Walk[Any]) -> None:
+        """Close what the walk has open and give its place back."""
+        if not walk.cursor.open:
+            if walk.placed:
+                self._leave()
+        elif walk.placed:
+            self._close_cursor(walk)
+        elif self._free:
+            self._take()
+            self._close_cursor(walk)
+        else:
+            self._to_close.append(walk)
+
+    def _close_cursor(self, walk: _Walk[Any]) -> None:
+        """On a worker, with a place that the caller took: an iterator's ``close`` may block as its
+        ``next`` may.
+        """
+        self._submit(walk.cursor.close).add_done_callback(self._left)
+
+
+def _contained(work: Callable[[], R]) -> R:
+    """Keep out of futures the exceptions that mean something to them."""
+    try:
+        return work()
+    except (StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
+        raise EngineFailed(f"the engine raised {type(error).__name__}") from error

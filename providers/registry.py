@@ -1,0 +1,183 @@
+"""Which engines there are, by id, and the ones that a gateway runs.
+
+An engine's module is imported when it is first asked for, so that a missing package is that engine's
+trouble alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, cast
+
+from providers.base import (
+    EngineUnavailable,
+    MissingDependency,
+    Provider,
+    UnknownProvider,
+    UnknownVoice,
+    Voice,
+)
+from providers.lane import Lane
+from providers.running import Engine, Status
+
+_CORE = "pip install voxwire"
+_NAMES_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``target`` is ``"module:Class"``, imported on use; ``install`` installs what an optional engine
+    needs.
+    """
+
+    target: str
+    install: str | None
+    summary: str
+
+
+PROVIDERS: dict[str, Row] = {
+    "hibari": Row("providers.hibari:Hibari", None, "Neural English voices on the CPU, weights in the wheel."),
+    "mock_tone": Row(
+        "providers.tone:Tone", None, "A sine tone as long as the text, for tests and benchmarks."
+    ),
+}
+
+
+def resolve(name: str) -> Callable[..., Provider]:
+    """The class behind a registered id, or behind the ``"package.module:Class"`` of an engine from elsewhere.
+
+    Raises ``UnknownProvider``, ``MissingDependency``, or ``EngineUnavailable`` if its module cannot be
+    imported.
+    """
+    row = PROVIDERS.get(name)
+    if row is None and ":" not in name:
+        raise UnknownProvider(f"there is no such engine; there are: {_some_of(PROVIDERS)}")
+    module, _, attribute = (row.target if row else name).partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if row is not None:
+            raise MissingDependency(name, row.install or _CORE) from error
+        if f"{module}.".startswith(f"{missing}."):
+            raise UnknownProvider(f"engine {name!r} names a module that does not exist") from error
+        raise EngineUnavailable(
+            f"engine {name!r} needs the module {missing!r}, which is not installed"
+        ) from error
+    except Exception as error:
+        # A broken shared library, say: installed, but not for this machine.
+        raise EngineUnavailable(f"engine {name!r} cannot be imported ({type(error).__name__})") from error
+    if not isinstance(found, type):
+        raise UnknownProvider(f"engine {name!r} names no class of its module")
+    return cast(Callable[..., Provider], found)
+
+
+def load(name: str, **options: Any) -> Provider:
+    """A new provider, not started; ``options`` go to its constructor. Raises as ``resolve`` does."""
+    return _checked(name, resolve(name)(**options))
+
+
+def _checked(name: str, provider: object) -> Provider:
+    """``provider``, if it is one. Raises ``UnknownProvider``."""
+    if not isinstance(provider, Provider):
+        raise UnknownProvider(f"engine {name!r} names a class that is no provider")
+    return provider
+
+
+def _some_of(names: Collection[str]) -> str:
+    """A list for a sentence, of bounded length."""
+    shown = ", ".join(islice(names, _NAMES_SHOWN))
+    return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN} more"
+
+
+class Providers:
+    """The engines of one gateway. The first is the default.
+
+    ``engines`` are registered ids, ``"package.module:Class"`` strings or providers; ``options`` are
+    constructor arguments by the same names. An engine that cannot start keeps its error for whoever asks
+    for it; the others run.
+    """
+
+    def __init__(
+        self, engines: Sequence[str | Provider], options: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        if not engines:
+            raise ValueError("a gateway needs at least one engine")
+        self._options = options or {}
+        self._engines = [self._engine(engine) for engine in engines]
+
+    async def start(self) -> None:
+        """Start all engines at once; when called again, those that failed. Their errors are kept, not
+        raised.
+        """
+        async with asyncio.TaskGroup() as group:
+            for engine in self._engines:
+                group.create_task(engine.start(), name=f"start engine {engine.name}")
+
+    async def close(self) -> None:
+        """Close every engine. Callable at any time, and twice."""
+        await asyncio.gather(*(engine.close() for engine in self._engines))
+
+    def get(self, provider: str) -> Provider:
+        """The provider of that id. Raises ``UnknownProvider``, or why it cannot be used."""
+        return self._find(provider).use()
+
+    @property
+    def default(self) -> Provider:
+        """The first provider. Raises why it cannot be used."""
+        return self._engines[0].use()
+
+    @property
+    def voices(self) -> list[tuple[Provider, Voice]]:
+        """Every voice of every engine that is ready, the default's first."""
+        ready = [engine for engine in self._engines if engine.ready]
+        return [(engine.use(), voice) for engine in ready for voice in engine.voices]
+
+    @property
+    def status(self) -> dict[str, Status]:
+        """How each engine is, by id."""
+        return {engine.id: engine.status for engine in self._engines}
+
+    def find_voice(self, provider: str | None = None, voice: str | None = None) -> tuple[Provider, Voice]:
+        """The voice, and who speaks it.
+
+        Without ``provider`` all are searched in order; without ``voice`` the first is taken. Raises
+        ``UnknownProvider``, ``UnknownVoice``, or why the engine cannot be used.
+        """
+        if provider is not None:
+            among = [self._find(provider)]
+        else:
+            among = self._engines if voice is not None else self._engines[:1]
+        if len(among) == 1:
+            among[0].use()
+        # Of two engines with the voice, one that is ready goes before one that failed.
+        for engine in sorted(among, key=lambda engine: not engine.ready):
+            found = engine.voice(voice)
+            if found is not None:
+                return engine.use(), found
+        names = dict.fromkeys(known.id for engine in among if engine.ready for known in engine.voices)
+        raise UnknownVoice(f"there is no such voice; there are: {_some_of(names) or 'none now'}")
+
+    def _find(self, provider: str) -> Engine:
+        for engine in self._engines:
+            if provider in (engine.id, engine.name):
+                return engine
+        raise UnknownProvider(f"there is no such engine here; there are: {_some_of(self.status)}")
+
+    def _engine(self, engine: str | Provider) -> Engine:
+        async def make() -> Provider:
+            if not isinstance(engine, str):
+                return engine
+            # Importing an engine may take seconds.
+            imports = Lane(1, f"import-{engine}")
+            try:
+                kind = await imports.run(resolve, engine)
+            finally:
+                await imports.close()
+            return _checked(engine, kind(**self._options.get(engine, {})))
+
+        return Engine(engine if isinstance(engine, str) else engine.id, make)
