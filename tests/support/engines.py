@@ -1,0 +1,207 @@
+"""An engine that does what a test tells it to: no model, no threads, no sleeps.
+
+    engine = Scripted()
+    hold = asyncio.Event()
+    engine.on("Hello.", Say(sound(100)), Wait(hold), Say(sound(50)))
+    engine.on("Bad.", Say(sound(20)), Raise(EngineFailed("it broke")))
+
+A text without a script is two chunks of 100 ms. Through configuration it is
+``tests.support.engines:Scripted``, and ``providers.get("scripted")`` is then the instance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from providers.base import (
+    SAMPLE_WIDTH,
+    Capabilities,
+    EngineUnavailable,
+    PcmChunk,
+    Segment,
+    UnknownVoice,
+    Voice,
+    Word,
+)
+
+RATE = 24000
+
+
+def sound(ms: float, level: int = 1000, rate: int = RATE) -> bytes:
+    """``ms`` of constant PCM; ``level`` (-32768 to 32767) tells one piece from another."""
+    return level.to_bytes(SAMPLE_WIDTH, "little", signed=True) * round(rate * ms / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Yield one chunk. An empty or odd ``pcm`` is passed on as it is: that engine lies."""
+
+    pcm: bytes
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Go on when the test sets ``event``; a cancel ends the wait."""
+
+    event: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Tell the test that the engine has come here. A step runs when the chunk after it is pulled."""
+
+    event: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """Raise ``error``: as the first step, the segment has made no sound."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Never go on, until cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deaf:
+    """Go on when the test sets ``event``, and not sooner if cancelled: an engine in the middle of a chunk."""
+
+    event: asyncio.Event
+
+
+Step = Say | Wait | Mark | Raise | Hang | Deaf
+
+
+class Scripted:
+    """A provider that plays scripts, and counts.
+
+    Two voices by default, ``one`` and ``two``. ``start_error`` and ``start_gate`` may be set before
+    ``start``: it waits for the gate, then raises the error.
+    """
+
+    id: ClassVar[str] = "scripted"
+    capabilities: ClassVar[Capabilities] = Capabilities(streams=True, speed=True, deterministic=True)
+
+    def __init__(self, *, voices: Sequence[str] = ("one", "two"), sample_rate: int = RATE) -> None:
+        self._voices = tuple(Voice(name, name.capitalize(), "en-US", sample_rate) for name in voices)
+        self._scripts: dict[str, tuple[Step, ...]] = {}
+        self._otherwise: tuple[Step, ...] = (Say(sound(100, rate=sample_rate)),) * 2
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.start_error: BaseException | None = None
+        self.start_gate: asyncio.Event | None = None
+        self.segments: list[Segment] = []
+        """The segments whose first chunk was asked for, in that order."""
+        self.starts = 0
+        """Calls of ``start``."""
+        self.closes = 0
+        """Calls of ``close``."""
+        self.chunks = 0
+        """Chunks taken, over all segments."""
+        self.active = 0
+        """Segments begun and not yet over."""
+        self.finished = 0
+        """Segments that came to the end of their script."""
+        self.stopped = 0
+        """Segments cancelled in a pull, or closed between two."""
+        self.failed = 0
+        """Segments ended by a ``Raise``."""
+
+    @property
+    def texts(self) -> list[str]:
+        return [segment.text for segment in self.segments]
+
+    def on(self, text: str, *steps: Step) -> None:
+        """What to do with the segment of exactly this text."""
+        self._scripts[text] = steps
+
+    def otherwise(self, *steps: Step) -> None:
+        """What to do with every text that has no script. No steps: no sound."""
+        self._otherwise = steps
+
+    async def idle(self) -> None:
+        """Wait until no segment is active."""
+        await self._idle.wait()
+
+    async def start(self) -> None:
+        self.starts += 1
+        if self.start_gate is not None:
+            await self.start_gate.wait()
+        if self.start_error is not None:
+            raise self.start_error
+
+    async def close(self) -> None:
+        self.closes += 1
+
+    async def voices(self) -> Sequence[Voice]:
+        return self._voices
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[PcmChunk, None]:
+        if segment.voice not in self._voices:
+            raise UnknownVoice("engine 'scripted' has no such voice")
+        self._begin(segment)
+        try:
+            for step in self._scripts.get(segment.text, self._otherwise):
+                if isinstance(step, Say):
+                    self.chunks += 1
+                    yield PcmChunk(step.pcm, step.words)
+                else:
+                    await _do(step)
+            self.finished += 1
+        except (asyncio.CancelledError, GeneratorExit):
+            self.stopped += 1
+            raise
+        except BaseException:
+            self.failed += 1
+            raise
+        finally:
+            self._end()
+
+    def _begin(self, segment: Segment) -> None:
+        self.segments.append(segment)
+        self.active += 1
+        self._idle.clear()
+
+    def _end(self) -> None:
+        self.active -= 1
+        if not self.active:
+            self._idle.set()
+
+
+async def _do(step: Wait | Mark | Raise | Hang | Deaf) -> None:
+    match step:
+        case Wait(event):
+            await event.wait()
+        case Mark(event):
+            event.set()
+        case Raise(error):
+            raise error
+        case Hang():
+            await asyncio.Event().wait()
+        case Deaf(event):
+            await _deafly(event)
+
+
+async def _deafly(event: asyncio.Event) -> None:
+    try:
+        await event.wait()
+    except asyncio.CancelledError:
+        await event.wait()
+        raise
+
+
+class Broken(Scripted):
+    """Cannot start. ``tests.support.engines:Broken`` in configuration."""
+
+    id: ClassVar[str] = "broken"
+
+    def __init__(self, *, voices: Sequence[str] = ("broken-one",), sample_rate: int = RATE) -> None:
+        super().__init__(voices=voices, sample_rate=sample_rate)
+        self.start_error = EngineUnavailable("engine 'broken' has no model")
