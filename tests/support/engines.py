@@ -144,7 +144,7 @@ class Scripted:
         return self._voices
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[PcmChunk, None]:
-        if segment.voice not in self._voices:
+        if all(segment.voice.id != voice.id for voice in self._voices):
             raise UnknownVoice("engine 'scripted' has no such voice")
         self._begin(segment)
         try:
