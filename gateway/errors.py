@@ -7,7 +7,8 @@
      │   ├─ UnknownProvider     unknown_provider     400
      │   ├─ UnsupportedFormat   unsupported_format   400
      │   ├─ NothingToSpeak      nothing_to_speak     400
-     │   └─ TextTooLong         text_too_long        400
+     │   ├─ TextTooLong         text_too_long        400
+     │   └─ TooManyContexts     too_many_contexts    400
      ├─ Unauthorized            unauthorized         401
      ├─ UnknownSession          unknown_session      404
      ├─ UnknownContext          unknown_context      404
@@ -40,6 +41,8 @@ class VoxwireError(Exception):
         super().__init__(message)
         self.message = message
         self.retry_after = retry_after
+        self.context: str | None = None
+        """The context that the refused message named, where it could be read."""
 
 
 class BadRequest(VoxwireError):
@@ -71,6 +74,10 @@ class NothingToSpeak(BadRequest):
 
 class TextTooLong(BadRequest):
     code = "text_too_long"
+
+
+class TooManyContexts(BadRequest):
+    code = "too_many_contexts"
 
 
 class Unauthorized(VoxwireError):
@@ -126,6 +133,10 @@ class TimedOut(VoxwireError):
 
 class Internal(VoxwireError):
     """A defect of ours. What happened is in the log, under the session's id."""
+
+
+class ListenerGone(Exception):  # noqa: N818 - an event that ends a session, not a fault, and never on the wire
+    """The caller's connection is closed, or takes nothing any more."""
 
 
 _BY_CODE: dict[str, type[VoxwireError]] = {

@@ -48,6 +48,8 @@ class SpeechRequest:
 class Start:
     context: str
     request: SpeechRequest
+    token: str | None = None
+    """The name of the session, where one was given to it before."""
 
 
 @dataclass(frozen=True, slots=True)

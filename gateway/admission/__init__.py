@@ -1,0 +1,1 @@
+"""Who may speak, how often, and how many at a time."""

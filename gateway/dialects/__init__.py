@@ -1,0 +1,1 @@
+"""APIs that callers already speak. Each file turns frames into commands and events into frames, and nothing else."""

@@ -1,0 +1,102 @@
+"""The composition root: settings in, an ASGI application out. Nothing imports this but the server and the tests."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from gateway import __version__, health
+from gateway.config import Settings
+from gateway.dialects import native, openai, tts_gateway
+from gateway.dialects.refusal import error_response, json_response
+from gateway.errors import VoxwireError
+from gateway.runtime import Gateway
+
+log = logging.getLogger(__name__)
+
+DIALECTS: tuple[Callable[[Gateway], list[BaseRoute]], ...] = (
+    native.routes,
+    tts_gateway.routes,
+    openai.routes,
+)
+
+
+def create_app(settings: Settings | None = None, gateway: Gateway | None = None) -> Starlette:
+    """The application. ``gateway`` is given by tests that bring engines or a clock of their own."""
+    gateway = gateway or Gateway(settings or Settings())
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await gateway.start()
+        try:
+            yield
+        finally:
+            await gateway.close()
+
+    routes: list[BaseRoute] = [*health.routes(gateway), *_page()]
+    for dialect in DIALECTS:
+        routes.extend(dialect(gateway))
+    middleware = []
+    if gateway.settings.cors_origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=gateway.settings.cors_origins,
+                allow_methods=["*"],
+                allow_headers=["*"],
+            )
+        )
+    app = Starlette(
+        routes=routes,
+        middleware=middleware,
+        lifespan=lifespan,
+        exception_handlers={VoxwireError: _on_error},
+    )
+    app.state.gateway = gateway
+    return app
+
+
+async def _on_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, VoxwireError)
+    return error_response(error)
+
+
+def _page() -> list[BaseRoute]:
+    """The browser's page and its modules; JSON for whoever does not ask for HTML."""
+    folder = _web_folder()
+
+    async def index(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return FileResponse(
+                folder / "index.html", headers={"cache-control": "no-cache", "vary": "accept"}
+            )
+        return json_response(
+            {
+                "name": "voxwire",
+                "version": __version__,
+                "stream": "/v1/stream",
+                "voices": "/v1/voices",
+                "speech": "/v1/audio/speech",
+                "health": "/healthz",
+                "metrics": "/metrics",
+            },
+            headers={"vary": "accept"},
+        )
+
+    return [Route("/", index), Mount("/static", StaticFiles(directory=folder))]
+
+
+def _web_folder() -> Path:
+    here = Path(__file__).parent
+    packaged = here / "_web"
+    return packaged if packaged.is_dir() else here.parent / "web"

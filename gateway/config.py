@@ -1,0 +1,83 @@
+"""Every setting, its unit and its default. Read from ``VOXWIRE_*`` variables and ``.env``.
+
+``docs/settings.md`` has a row for each field; a test holds the two together. A few fields also answer to the
+names that earlier systems used, so that their deployments keep working.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _also(name: str, seed_name: str) -> AliasChoices:
+    return AliasChoices(f"VOXWIRE_{name}", seed_name)
+
+
+class Settings(BaseSettings):
+    """What ``voxwire serve`` runs with."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VOXWIRE_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    # Where it listens
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    public_url: str | None = None
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    api_keys: Annotated[tuple[str, ...], NoDecode] = ()
+
+    # Engines
+    providers: Annotated[tuple[str, ...], NoDecode] = ("hibari", "mock_tone")
+    mock_tone_enabled: bool = Field(True, validation_alias=_also("MOCK_TONE_ENABLED", "MOCK_TONE_ENABLED"))
+    engine_timeout: float = Field(30.0, gt=0)
+
+    # The path
+    frame_ms: int = Field(20, ge=10, le=200)
+    lead_ms: int = Field(400, ge=0, le=5000)
+    ahead_s: float = Field(4.0, gt=0, le=60)
+    first_segment_characters: int = Field(80, ge=20)
+    max_segment_characters: int = Field(300, ge=40)
+    transcoding_threads: int = Field(0, ge=0)
+
+    # Limits
+    max_sessions: int = Field(500, ge=1, validation_alias=_also("MAX_SESSIONS", "SESSION_QUEUE_WORKER_COUNT"))
+    max_waiting: int = Field(100, ge=0, validation_alias=_also("MAX_WAITING", "SESSION_QUEUE_MAXSIZE"))
+    max_contexts: int = Field(64, ge=1, le=65535)
+    max_message_bytes: int = Field(262_144, ge=1024)
+    max_text_characters: int = Field(100_000, ge=1)
+    text_timeout: float = Field(300.0, gt=0)
+    send_timeout: float = Field(10.0, gt=0)
+    unread_s: float = Field(1.0, gt=0)
+    unread_bytes: int = Field(131_072, ge=16_384)
+    rate_limit_requests: int = Field(
+        50, ge=0, validation_alias=_also("RATE_LIMIT_REQUESTS", "RATE_LIMIT_MAX_REQUESTS_PER_WINDOW")
+    )
+    rate_limit_window: float = Field(
+        60.0, gt=0, validation_alias=_also("RATE_LIMIT_WINDOW", "RATE_LIMIT_WINDOW_SECONDS")
+    )
+
+    # Sessions that are made before they are listened to, and what was spoken
+    session_ttl: float = Field(300.0, gt=0)
+    recording_ttl: float = Field(600.0, gt=0)
+    recording_bytes: int = Field(268_435_456, ge=0)
+
+    # Operation
+    drain_s: float = Field(20.0, ge=0)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+
+    @field_validator("providers", "api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Lists are written with commas, as people write them in an environment file."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def enabled_providers(self) -> tuple[str, ...]:
+        return tuple(name for name in self.providers if name != "mock_tone" or self.mock_tone_enabled)

@@ -1,0 +1,7 @@
+from starlette.routing import BaseRoute
+
+from gateway.runtime import Gateway
+
+
+def routes(gateway: Gateway) -> list[BaseRoute]:
+    return []

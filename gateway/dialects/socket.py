@@ -1,0 +1,241 @@
+"""The one WebSocket loop: it reads a connection's messages, runs its contexts and sends what they say.
+
+A dialect supplies the words (:class:`SocketDialect`); everything that can go wrong on a socket is dealt with here.
+Contexts run beside the loop, so a ``cancel`` is read at once however slow the listener or the engine is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from starlette.websockets import WebSocket
+
+from gateway.dialects.window import Window
+from gateway.errors import (
+    IllegalMove,
+    ListenerGone,
+    TooManyContexts,
+    UnknownContext,
+    VoxwireError,
+)
+from gateway.events import (
+    Audio,
+    Cancel,
+    Cancelled,
+    Command,
+    End,
+    Ended,
+    Event,
+    Failed,
+    Ping,
+    Playhead,
+    Start,
+    Text,
+)
+from gateway.metrics import Metrics
+from gateway.session.session import Session
+from gateway.session.sessions import Sessions
+from gateway.transport import Wire, wire
+
+_LAST = (Ended, Cancelled, Failed)
+
+
+@dataclass(slots=True)
+class Context:
+    """What a dialect may know of one context when it renders its events."""
+
+    name: str
+    number: int
+    generation: int
+    session: Session
+    window: Window
+    task: asyncio.Task[None] | None = None
+
+
+class SocketDialect(Protocol):
+    """The words of one API on one connection."""
+
+    name: str
+    subprotocol: str | None
+
+    def opening(self) -> Iterable[Command]:
+        """What the connection itself asks for, before any message."""
+
+    def commands(self, message: str | bytes) -> Iterable[Command]:
+        """Read a message. Raises a ``VoxwireError`` that carries its ``context`` where it has one."""
+
+    def audio(self, context: Context, frame: Audio) -> tuple[bytes, bytes | memoryview] | str:
+        """An audio frame for the wire: a header and a payload, or a text message."""
+
+    def event(self, context: Context, event: Event) -> str | None:
+        """Any other event for the wire; ``None`` where this API has no word for it."""
+
+    def refusal(self, error: VoxwireError, context: str | None, *, final: bool) -> str:
+        """A message was refused. ``final`` is false where its context runs, and goes on."""
+
+    def pong(self) -> str | None:
+        """The answer to a ``Ping``."""
+
+    def goaway(self, seconds: float) -> str | None:
+        """The server is about to stop, in ``seconds`` at the latest."""
+
+    @property
+    def closes(self) -> bool:
+        """Whether the connection is over once no context runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What a socket needs of the deployment."""
+
+    sessions: Sessions
+    metrics: Metrics
+    max_contexts: int
+    unread_s: float
+    unread_bytes: int
+    connections: set[Connection] = field(default_factory=set)
+
+
+class Connection:
+    """One accepted WebSocket and its contexts."""
+
+    def __init__(self, socket: WebSocket, dialect: SocketDialect, door: Door) -> None:
+        self._socket = socket
+        self._dialect = dialect
+        self._door = door
+        self._wire: Wire = wire(socket.scope, socket.send)
+        self._contexts: dict[str, Context] = {}
+        self._starts = 0
+        self._group = asyncio.TaskGroup()
+
+    async def serve(self) -> None:
+        """Accept, and serve until the client goes, the dialect is done or the server stops."""
+        await self._socket.accept(subprotocol=self._dialect.subprotocol)
+        gauge = self._door.metrics.connections.labels(self._dialect.name)
+        gauge.inc()
+        self._door.connections.add(self)
+        try:
+            async with self._group:
+                try:
+                    await self._read()
+                finally:
+                    for context in self._contexts.values():
+                        if context.task is not None:
+                            context.task.cancel()
+        except* ListenerGone:
+            pass
+        finally:
+            self._door.connections.discard(self)
+            gauge.dec()
+
+    async def _read(self) -> None:
+        for command in self._dialect.opening():
+            await self._obey(command)
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            data = message.get("text")
+            try:
+                for command in self._dialect.commands(message["bytes"] if data is None else data):
+                    await self._obey(command)
+            except VoxwireError as error:
+                await self._refuse(error, error.context)
+
+    async def _obey(self, command: Command) -> None:
+        try:
+            await self._do(command)
+        except VoxwireError as error:
+            await self._refuse(error, getattr(command, "context", None))
+
+    async def _do(self, command: Command) -> None:
+        match command:
+            case Text():
+                self._find(command.context).session.text(command.text, flush=command.flush)
+            case Start():
+                self._start(command)
+            case End():
+                self._find(command.context).session.end()
+            case Cancel():
+                played = command.played_ms
+                self._find(command.context).session.cancel(None if played is None else played / 1000)
+            case Playhead():
+                self._find(command.context).session.playhead(command.played_ms / 1000, command.underruns)
+            case Ping():
+                answer = self._dialect.pong()
+                if answer is not None:
+                    await self._wire.send(answer)
+
+    def _find(self, name: str) -> Context:
+        context = self._contexts.get(name)
+        if context is None:
+            raise UnknownContext(
+                "there is no such context on this connection: it was never started, or is over"
+            )
+        return context
+
+    def _start(self, command: Start) -> None:
+        name = command.context
+        if name in self._contexts:
+            raise IllegalMove("'start' may not come now: a context of this name is running; cancel it first")
+        if len(self._contexts) >= self._door.max_contexts:
+            raise TooManyContexts(f"a connection may have {self._door.max_contexts} contexts at a time")
+        sessions = self._door.sessions
+        plan = sessions.plan(command.request)
+        session = sessions.open(plan, self._dialect.name, command.token)
+        taken = {context.number for context in self._contexts.values()}
+        number = next(n for n in range(1, self._door.max_contexts + 1) if n not in taken)
+        self._starts = self._starts % 65_535 + 1
+        window = Window(plan.request.pace, self._door.unread_s, self._door.unread_bytes)
+        context = Context(name, number, self._starts, session, window)
+        self._contexts[name] = context
+        context.task = self._group.create_task(session.run(partial(self._say, context)))
+        # Not in the task itself: a task that is cancelled before its first step runs none of its code.
+        context.task.add_done_callback(lambda _: sessions.close(session))
+
+    async def _say(self, context: Context, event: Event) -> None:
+        if type(event) is Audio:
+            await self._say_audio(context, event)
+            return
+        last = isinstance(event, _LAST)
+        if last:
+            # Gone before the client is told, so that it may start the name anew when it hears of it.
+            del self._contexts[context.name]
+        if isinstance(event, Failed):
+            self._door.metrics.errors.labels(self._dialect.name, event.error.code).inc()
+        message = self._dialect.event(context, event)
+        if message is not None:
+            await self._wire.send(message)
+        if last and not self._contexts and self._dialect.closes:
+            await self._socket.close()
+
+    async def _say_audio(self, context: Context, frame: Audio) -> None:
+        message = self._dialect.audio(context, frame)
+        connection, window = self._wire, context.window
+        if isinstance(message, str):
+            await connection.send(message)
+        else:
+            await connection.send_frame(*message)
+        if window.sent(frame.samples / context.session.plan.sample_rate, len(frame.data)):
+            number = connection.mark()
+            if number is not None:
+                window.marked(number)
+        while window.full(connection.read):
+            await connection.reading()
+
+    async def goaway(self, seconds: float) -> None:
+        """Tell the client that the server is about to stop."""
+        message = self._dialect.goaway(seconds)
+        if message is not None:
+            with suppress(ListenerGone):
+                await self._wire.send(message)
+
+    async def _refuse(self, error: VoxwireError, context: str | None) -> None:
+        self._door.metrics.errors.labels(self._dialect.name, error.code).inc()
+        final = context is not None and context not in self._contexts
+        await self._wire.send(self._dialect.refusal(error, context, final=final))

@@ -1,0 +1,42 @@
+"""Is it alive, may it be given work, and what has it done: ``/healthz``, ``/readyz`` and ``/metrics``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway import __version__
+from gateway.dialects.refusal import json_response
+from gateway.runtime import Gateway
+
+
+def routes(gateway: Gateway) -> list[BaseRoute]:
+    async def healthz(_: Request) -> Response:
+        """Answers as long as the event loop turns; says how each engine is."""
+        return json_response({"status": "ok", "version": __version__, "engines": _engines(gateway)})
+
+    async def readyz(_: Request) -> Response:
+        """503 until the engines are warm, when none of them can serve, and while the gateway drains."""
+        engines = _engines(gateway)
+        ready = gateway.ready and any(engine["state"] == "ready" for engine in engines.values())
+        status = "ready" if ready else "draining" if gateway.sessions.draining else "not ready"
+        return json_response({"status": status, "engines": engines}, 200 if ready else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(await gateway.scrape(), media_type=CONTENT_TYPE_LATEST)
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+
+
+def _engines(gateway: Gateway) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "state": status.state.value,
+            **({"code": status.code, "message": status.message} if status.code else {}),
+        }
+        for name, status in gateway.providers.status.items()
+    }

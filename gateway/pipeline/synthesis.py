@@ -1,0 +1,270 @@
+"""Text in, PCM out: segments are given to the engine one after the other, the next one ahead of time.
+
+Two segments at most are being made at a time, and the second only once the first has begun to sound, so that one
+long text does not take an engine's places from other sessions' first words. What is made and not yet taken is
+bounded in seconds; the engine is pulled chunk by chunk, so a listener who does not listen stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from gateway.clock import Clock
+from gateway.errors import EngineError, TextTooLong, TimedOut, VoxwireError, from_provider
+from gateway.pipeline.alignment import TimedWord, Transcript
+from gateway.pipeline.channel import Channel
+from gateway.pipeline.segmenter import Segmenter, speakable
+from providers.base import SAMPLE_WIDTH, PcmChunk, Provider, ProviderError, Segment, Voice
+
+OnWords = Callable[[Sequence[TimedWord], bool], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one context. Seconds and characters."""
+
+    ahead: float = 4.0
+    """Sound that may be made and not yet taken."""
+    engine_timeout: float = 30.0
+    """How long an engine may take for its next chunk."""
+    text_timeout: float = 300.0
+    """How long a caller may take for its next text."""
+    text: int = 100_000
+    """Characters that may wait to be spoken."""
+    first_segment: int = 80
+    segment: int = 300
+
+
+class _Speech:
+    """One segment on its way: being made at one end, taken at the other."""
+
+    __slots__ = ("channel", "index", "sounding", "text")
+
+    def __init__(self, index: int, text: str, ahead: float) -> None:
+        self.index = index
+        self.text = text
+        self.channel: Channel[PcmChunk] = Channel(ahead)
+        self.sounding = False
+
+
+class Synthesis:
+    """The engine's side of one context. ``text`` and ``end`` feed it, ``run`` drives it, ``get`` takes the PCM."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        voice: Voice,
+        *,
+        limits: Limits,
+        clock: Clock,
+        speed: float = 1.0,
+        language: str | None = None,
+        on_words: OnWords | None = None,
+    ) -> None:
+        self._provider = provider
+        self._voice = voice
+        self._speed = speed
+        self._language = language
+        self._limits = limits
+        self._clock = clock
+        self._on_words = on_words
+        longest = min(limits.segment, provider.capabilities.max_characters)
+        self._segmenter = Segmenter(
+            first_characters=min(limits.first_segment, longest), max_characters=longest
+        )
+        self._texts: deque[str] = deque()
+        self._waiting = 0
+        self._ended = False
+        self._begun = 0
+        self._speeches: deque[_Speech] = deque()
+        self._making = 0
+        self._failed = False
+        self._finished = False
+        self._changed = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self.transcript = Transcript()
+        self.engine_time = 0.0
+        """Seconds spent waiting for the engine."""
+        self.made = 0.0
+        """Seconds of sound that the engine has made."""
+        self.first_pcm: float | None = None
+        """When the first PCM came from the engine (clock seconds)."""
+        self.starved = False
+        """The consumer had to wait because there was no text to speak. Set here, reset by who reads it."""
+
+    # ---- text
+
+    def text(self, text: str, *, flush: bool = False) -> None:
+        """Add text. Raises ``TextTooLong`` when more would wait than the limit, and then takes nothing of it."""
+        if self._waiting + self._segmenter.pending + len(text) > self._limits.text:
+            raise TextTooLong(
+                f"more than {self._limits.text} characters would wait to be spoken; "
+                "send text as it is spoken, or in several contexts"
+            )
+        self._take(self._segmenter.feed(text))
+        if flush:
+            self._take(self._segmenter.flush())
+
+    def end(self) -> None:
+        """No more text will come."""
+        self._take(self._segmenter.flush())
+        self._ended = True
+        self._changed.set()
+
+    def _take(self, segments: Sequence[str]) -> None:
+        for segment in segments:
+            self._texts.append(segment)
+            self._waiting += len(segment)
+        if segments:
+            self._changed.set()
+
+    def unspoken(self) -> str:
+        """Text that has come and that the engine was not given yet."""
+        rest = "".join(self._segmenter.flush())
+        return "".join(self._texts) + rest
+
+    # ---- the engine
+
+    @property
+    def depth(self) -> float:
+        """Seconds of sound that are made and not yet taken."""
+        return sum(speech.channel.depth for speech in self._speeches)
+
+    async def run(self) -> None:
+        """Speak until the text ends. Errors of the engine reach the consumer after the sound that came before."""
+        async with asyncio.TaskGroup() as group:
+            while (text := await self._next_text()) is not None:
+                while self._no_room():
+                    await self._change()
+                if self._failed:
+                    break
+                speech = _Speech(self.transcript.add(text), text, self._limits.ahead)
+                self._making += 1
+                if not speakable(text):
+                    await self._complete(speech)
+                    continue
+                self._speeches.append(speech)
+                self._arrived.set()
+                group.create_task(self._make(speech))
+            self._finished = True
+            self._arrived.set()
+
+    async def _next_text(self) -> str | None:
+        while not self._texts:
+            if self._ended:
+                return None
+            try:
+                async with asyncio.timeout(self._limits.text_timeout):
+                    await self._change()
+            except TimeoutError:
+                if self._texts or self._ended:
+                    continue
+                self._fail(TimedOut(f"no text came for {self._limits.text_timeout:g} seconds"))
+                return None
+        text = self._texts.popleft()
+        self._waiting -= len(text)
+        return text
+
+    def _no_room(self) -> bool:
+        if self._failed or not self._speeches:
+            return False
+        if self._making >= 2 or (self._making and not self._speeches[-1].sounding):
+            return True
+        return self.depth >= self._limits.ahead
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _make(self, speech: _Speech) -> None:
+        try:
+            await self._pull(speech)
+            await self._complete(speech)
+        except ProviderError as error:
+            self._fail(from_provider(error), speech)
+        except VoxwireError as error:
+            self._fail(error, speech)
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises is the engine's failure
+            failure = EngineError(f"engine {self._provider.id!r} failed")
+            failure.__cause__ = error
+            self._fail(failure, speech)
+
+    async def _pull(self, speech: _Speech) -> None:
+        segment = Segment(speech.text.strip(), self._voice, self._speed, self._language, index=self._begun)
+        self._begun += 1
+        rate = self._voice.sample_rate
+        now = self._clock.now
+        # An engine's iterator is closed here and nowhere else, also when this task is cancelled between chunks.
+        async with aclosing(self._provider.synthesize(segment)) as chunks:
+            while True:
+                asked = now()
+                chunk = await self._next_chunk(chunks)
+                came = now()
+                self.engine_time += came - asked
+                if chunk is None:
+                    return
+                if not chunk.pcm or len(chunk.pcm) % SAMPLE_WIDTH:
+                    raise EngineError(f"engine {self._provider.id!r} answered something that is no PCM")
+                if self.first_pcm is None:
+                    self.first_pcm = came
+                seconds = len(chunk.pcm) / (SAMPLE_WIDTH * rate)
+                self.made += seconds
+                if not speech.sounding:
+                    speech.sounding = True
+                    self._changed.set()
+                native = [TimedWord(w.text, w.start / rate, w.end / rate) for w in chunk.words]
+                await self._tell(self.transcript.made(speech.index, seconds, native))
+                await speech.channel.put(chunk, seconds)
+
+    async def _next_chunk(self, chunks: AsyncGenerator[PcmChunk, None]) -> PcmChunk | None:
+        try:
+            async with asyncio.timeout(self._limits.engine_timeout):
+                return await anext(chunks, None)
+        except TimeoutError:
+            raise TimedOut(
+                f"engine {self._provider.id!r} made no sound for {self._limits.engine_timeout:g} seconds"
+            ) from None
+
+    async def _complete(self, speech: _Speech) -> None:
+        words = self.transcript.complete(speech.index)
+        self._making -= 1
+        speech.channel.close()
+        self._changed.set()
+        await self._tell(words)
+
+    def _fail(self, error: VoxwireError, speech: _Speech | None = None) -> None:
+        self._failed = True
+        if speech is None:
+            speech = _Speech(-1, "", 0.0)
+            self._speeches.append(speech)
+        else:
+            self._making -= 1
+        speech.channel.close(error)
+        self._arrived.set()
+        self._changed.set()
+
+    async def _tell(self, words: Sequence[TimedWord]) -> None:
+        if words and self._on_words is not None:
+            await self._on_words(words, not self._provider.capabilities.native_words)
+
+    # ---- the consumer
+
+    async def get(self) -> bytes | None:
+        """The next PCM (s16le mono at the voice's rate), or ``None`` when all was spoken. Raises what failed."""
+        while True:
+            while not self._speeches:
+                if self._finished:
+                    return None
+                self.starved = True
+                self._arrived.clear()
+                await self._arrived.wait()
+            head = self._speeches[0]
+            chunk = await head.channel.get()
+            self._changed.set()
+            if chunk is not None:
+                return chunk.pcm
+            self._speeches.popleft()

@@ -1,0 +1,173 @@
+"""PCM in, frames of the listener's format out: one stateful resampler and encoder for a whole context.
+
+Raw formats (PCM, G.711) cost less than a thread hop and are made where they are taken, cut into frames of exactly
+the length asked for. Compressed formats are made on the transcoding pool, in pieces of about 100 ms but the first,
+which goes at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from audio.stream import AudioStream
+
+from gateway.events import Audio
+from gateway.pipeline.channel import Channel
+from providers.base import SAMPLE_WIDTH
+
+R = TypeVar("R")
+PIECE = 0.1
+"""Seconds of sound that a pooled encoder is given at a time: a hop to a thread and back costs 50 to 70 µs."""
+ENCODED_AHEAD = 0.5
+"""Seconds of encoded sound that may wait for the listener."""
+
+
+class PcmSource(Protocol):
+    """Where PCM comes from: the synthesis of a context."""
+
+    async def get(self) -> bytes | None: ...
+
+
+class TranscodingPool:
+    """The threads on which heavy encoders run. First come, first served; a stream has one job in it at a time, so
+    a context that bursts cannot push in front of the others."""
+
+    def __init__(self, threads: int = 0) -> None:
+        self._executor = ThreadPoolExecutor(threads or os.cpu_count() or 1, "transcoding")
+
+    async def run(self, function: Callable[..., R], *args: object) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class RawTranscoder:
+    """Cuts a raw format into frames of exactly ``frame_samples``; only the last one may be shorter."""
+
+    def __init__(self, source: PcmSource, stream: AudioStream, frame_samples: int) -> None:
+        self._source = source
+        self._stream = stream
+        self._width = stream.format.bytes_per_sample or SAMPLE_WIDTH
+        self._frame = frame_samples * self._width
+        # The header of a container travels with the first frame.
+        self._head = stream.format.header_bytes
+        self._data = memoryview(b"")
+        self._offset = 0
+        self._sequence = 0
+        self._position = 0
+        self._done = False
+        self.encoder_time = 0.0
+        self.depth = 0.0
+
+    async def run(self) -> None:
+        """Nothing runs beside the consumer."""
+
+    async def get(self) -> Audio | None:
+        end = self._offset + self._head + self._frame
+        while end > len(self._data) and not self._done:
+            await self._fill()
+            end = self._offset + self._head + self._frame
+        data = self._data[self._offset : end]
+        if not data:
+            return None
+        samples = (len(data) - self._head) // self._width
+        frame = Audio(data, self._sequence, self._position, samples)
+        self._offset = end
+        self._head = 0
+        self._sequence += 1
+        self._position += samples
+        return frame
+
+    async def _fill(self) -> None:
+        pcm = await self._source.get()
+        began = time.perf_counter()
+        if pcm is None:
+            self._done = True
+            # Without a sound there is no stream: not even a header is sent.
+            made = self._stream.finish() if self._stream.samples_in else b""
+        else:
+            made = self._stream.encode(pcm)
+        self.encoder_time += time.perf_counter() - began
+        rest = self._data[self._offset :]
+        self._data = memoryview(bytes(rest) + made if rest else made)
+        self._offset = 0
+
+
+class PooledTranscoder:
+    """Runs a compressed format's encoder on the pool, ahead of the listener by at most ``ENCODED_AHEAD``."""
+
+    def __init__(self, source: PcmSource, stream: AudioStream, pool: TranscodingPool) -> None:
+        self._source = source
+        self._stream = stream
+        self._pool = pool
+        self._piece = round(PIECE * stream.source_rate) * SAMPLE_WIDTH
+        self._frames: Channel[Audio] = Channel(ENCODED_AHEAD)
+        self._sequence = 0
+        self._position = 0
+        self.encoder_time = 0.0
+
+    @property
+    def depth(self) -> float:
+        return self._frames.depth
+
+    async def run(self) -> None:
+        """Encode until the source ends; what it raises reaches the consumer after the frames that came before."""
+        try:
+            pending = bytearray()
+            while (pcm := await self._source.get()) is not None:
+                pending += pcm
+                if self._sequence == 0 or len(pending) >= self._piece:
+                    await self._encode(bytes(pending))
+                    pending.clear()
+            if pending:
+                await self._encode(bytes(pending))
+            if self._stream.samples_in:
+                await self._emit(await self._timed(self._stream.finish))
+            self._frames.close()
+        except Exception as error:  # noqa: BLE001 - handed to the consumer, who raises it
+            self._frames.close(error)
+
+    async def get(self) -> Audio | None:
+        return await self._frames.get()
+
+    async def _encode(self, pcm: bytes) -> None:
+        await self._emit(await self._timed(self._stream.encode, pcm))
+
+    async def _timed(self, function: Callable[..., bytes], *args: bytes) -> bytes:
+        seconds, data = await self._pool.run(_measured, function, *args)
+        self.encoder_time += seconds
+        return data
+
+    async def _emit(self, data: bytes) -> None:
+        """A frame says how much sound went into the encoder since the one before."""
+        if not data:
+            return
+        samples = self._stream.samples_in - self._position
+        frame = Audio(data, self._sequence, self._position, samples)
+        self._sequence += 1
+        self._position += samples
+        await self._frames.put(frame, samples / self._stream.sample_rate)
+
+
+Transcoder = RawTranscoder | PooledTranscoder
+
+
+def transcoder(
+    source: PcmSource, stream: AudioStream, frame_samples: int, pool: TranscodingPool
+) -> Transcoder:
+    """The transcoder that fits the stream's format."""
+    if stream.format.heavy:
+        return PooledTranscoder(source, stream, pool)
+    return RawTranscoder(source, stream, frame_samples)
+
+
+def _measured(function: Callable[..., bytes], *args: bytes) -> tuple[float, bytes]:
+    began = time.perf_counter()
+    data = function(*args)
+    return time.perf_counter() - began, data

@@ -1,0 +1,115 @@
+"""Everything that one gateway process shares, made from its settings, with a start and an end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from gateway.admission.auth import Keys
+from gateway.admission.capacity import Capacity
+from gateway.admission.rate_limit import RateLimit
+from gateway.clock import Clock
+from gateway.config import Settings
+from gateway.dialects.socket import Door
+from gateway.metrics import Metrics
+from gateway.pipeline.pacing import Wheel
+from gateway.pipeline.synthesis import Limits
+from gateway.pipeline.transcoding import TranscodingPool
+from gateway.session.recording import Recordings
+from gateway.session.session import Engine
+from gateway.session.sessions import Sessions
+from providers.base import Provider
+from providers.registry import Providers
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """The running parts. Dialects get it whole; stages get only what they need of it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        engines: Sequence[str | Provider] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.metrics = Metrics()
+        self.providers = Providers(engines or settings.enabled_providers)
+        self.keys = Keys(settings.api_keys)
+        self.rate_limit = RateLimit(settings.rate_limit_requests, settings.rate_limit_window, self.clock)
+        self.capacity = Capacity(settings.max_sessions, settings.max_waiting, self.clock)
+        self.recordings = Recordings(settings.recording_bytes, settings.recording_ttl, self.clock)
+        self.pool = TranscodingPool(settings.transcoding_threads)
+        self.wheel = Wheel(self.clock)
+        engine = Engine(
+            clock=self.clock,
+            wheel=self.wheel,
+            pool=self.pool,
+            capacity=self.capacity,
+            lead=settings.lead_ms / 1000,
+            limits=Limits(
+                ahead=settings.ahead_s,
+                engine_timeout=settings.engine_timeout,
+                text_timeout=settings.text_timeout,
+                text=settings.max_text_characters,
+                first_segment=settings.first_segment_characters,
+                segment=settings.max_segment_characters,
+            ),
+        )
+        self.sessions = Sessions(
+            self.providers,
+            engine,
+            self.metrics,
+            self.recordings,
+            frame_ms=settings.frame_ms,
+            prepared_ttl=settings.session_ttl,
+        )
+        self.door = Door(
+            self.sessions, self.metrics, settings.max_contexts, settings.unread_s, settings.unread_bytes
+        )
+        self.ready = False
+        """Engines are started and warm, and the gateway is not about to stop."""
+
+    async def start(self) -> None:
+        """Start the engines and warm them up. An engine that cannot start is reported, and the others serve."""
+        await self.providers.start()
+        for name, status in self.providers.status.items():
+            if status.code is not None:
+                log.error("engine %s cannot start: %s", name, status.message, extra={"code": status.code})
+        self.ready = True
+
+    async def drain(self) -> None:
+        """Take nothing new, tell every client, and wait until what runs is spoken or the time is over."""
+        self.ready = False
+        self.sessions.draining = True
+        limit = self.settings.drain_s
+        connections = tuple(self.door.connections)
+        await asyncio.gather(*(connection.goaway(limit) for connection in connections))
+        if not self.sessions.live:
+            return
+        log.info("waiting for sessions to end", extra={"sessions": len(self.sessions.live), "limit_s": limit})
+        try:
+            async with asyncio.timeout(limit):
+                await self.sessions.drained()
+        except TimeoutError:
+            log.warning("sessions are cut", extra={"sessions": len(self.sessions.live)})
+
+    async def close(self) -> None:
+        """Give back engines and threads."""
+        self.ready = False
+        await self.providers.close()
+        await asyncio.to_thread(self.pool.close)
+
+    async def scrape(self) -> bytes:
+        """The metrics, with every gauge read now. Rendered on a thread: it takes milliseconds."""
+        self.metrics.observe_capacity(self.capacity)
+        self.metrics.observe_sessions(self.sessions.live)
+        self.metrics.lateness.set(self.wheel.lateness)
+        usage, remaining = self.rate_limit.busiest()
+        self.metrics.seed_usage.set(usage)
+        self.metrics.seed_window.set(remaining)
+        return await asyncio.to_thread(self.metrics.render)

@@ -1,0 +1,85 @@
+"""uvicorn with the settings that a user must not get wrong, and a stop that lets speech end."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from gateway.app import create_app
+from gateway.config import Settings
+from gateway.log import configure
+from gateway.runtime import Gateway
+from gateway.transport import SEND_BUFFER, server_protocol
+
+log = logging.getLogger(__name__)
+
+SWITCH_INTERVAL = 0.001
+"""Seconds after which a thread that computes in Python must let the event loop have its turn (Python's own: 0.005)."""
+
+
+class Server(uvicorn.Server):
+    """Drains before it stops: uvicorn alone would cut every WebSocket at once."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What has been loaded by now stays: collections of the oldest generation need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._gateway.drain()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; every connection inherits its small send buffer, HTTP's too."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.set_inheritable(True)
+    return listener
+
+
+def server(settings: Settings, gateway: Gateway | None = None) -> Server:
+    """A server for these settings, not started."""
+    gateway = gateway or Gateway(settings)
+    config = uvicorn.Config(
+        create_app(gateway=gateway),
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        http="httptools",
+        ws=server_protocol(settings.send_timeout),
+        ws_max_size=settings.max_message_bytes,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        backlog=2048,
+        timeout_graceful_shutdown=2,
+    )
+    return Server(config, gateway)
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGINT or SIGTERM. Raises ``OSError`` when the port is taken."""
+    configure(settings.log_level, settings.log_format)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    listener = listen(settings.host, settings.port)
+    try:
+        server(settings).run(sockets=[listener])
+    finally:
+        listener.close()

@@ -1,0 +1,300 @@
+"""One context from its start to its last event: it owns the tasks of its stages and leaves none behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from audio.formats import AudioFormat
+
+from gateway.admission.capacity import Capacity
+from gateway.clock import Clock
+from gateway.errors import Internal, ListenerGone, NothingToSpeak, VoxwireError
+from gateway.events import (
+    Cancelled,
+    Ended,
+    Event,
+    Failed,
+    Pace,
+    Queued,
+    SpeechRequest,
+    SpokenWord,
+    Started,
+    Words,
+)
+from gateway.log import session_id
+from gateway.metrics import Meter
+from gateway.pipeline.alignment import TimedWord
+from gateway.pipeline.pacing import Playback, Wheel
+from gateway.pipeline.synthesis import Limits, Synthesis
+from gateway.pipeline.transcoding import Transcoder, TranscodingPool, transcoder
+from gateway.session.recording import Recorder, Recording
+from gateway.session.state import Machine, Move
+from providers.base import Provider, Voice
+
+log = logging.getLogger(__name__)
+
+Emit = Callable[[Event], Awaitable[None]]
+"""Takes one event to the caller; returns when the caller's socket has room again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request with every default filled in and everything in it found."""
+
+    request: SpeechRequest
+    provider: Provider
+    voice: Voice
+    format: AudioFormat
+    sample_rate: int
+    frame_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What all sessions of a process share."""
+
+    clock: Clock
+    wheel: Wheel
+    pool: TranscodingPool
+    capacity: Capacity
+    limits: Limits
+    lead: float
+
+
+class Session:
+    """``text``, ``end`` and ``cancel`` may be called at any time; ``run`` says every event, in order.
+
+    ``run`` is a coroutine that owns a TaskGroup in its own frame: whoever awaits it, or cancels it, gets back only
+    when the engine was told to stop and every task of the session is over.
+    """
+
+    def __init__(
+        self, token: str, plan: Plan, engine: Engine, meter: Meter, recording: Recording | None
+    ) -> None:
+        self.token = token
+        self.plan = plan
+        self.meter = meter
+        self.playback = Playback()
+        self._engine = engine
+        self._recording = recording
+        self._machine = Machine()
+        self._emit: Emit = _nowhere
+        self._synthesis = Synthesis(
+            plan.provider,
+            plan.voice,
+            limits=engine.limits,
+            clock=engine.clock,
+            speed=plan.request.speed,
+            language=plan.request.language,
+            on_words=self._say_words if plan.request.timestamps else None,
+        )
+        self._transcoder: Transcoder | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._cancelled_at: float | None = None
+        self._played: float | None = None
+        self._first_text: float | None = None
+        self._ttfa: float | None = None
+        self._frames = 0
+        self._closed = False
+
+    # ---- what a caller may do
+
+    @property
+    def over(self) -> bool:
+        return self._machine.over
+
+    @property
+    def depths(self) -> tuple[float, float]:
+        """Seconds of sound that wait between the stages: PCM, and encoded."""
+        return self._synthesis.depth, self._transcoder.depth if self._transcoder else 0.0
+
+    @property
+    def counted(self) -> tuple[float, float, float, float, float, int]:
+        """For the meter: seconds sent, made, waited for the engine, spent encoding, of underrun; underruns."""
+        synthesis, playback = self._synthesis, self.playback
+        encoding = self._transcoder.encoder_time if self._transcoder else 0.0
+        return (
+            playback.sent,
+            synthesis.made,
+            synthesis.engine_time,
+            encoding,
+            playback.underrun,
+            playback.underruns,
+        )
+
+    def text(self, text: str, *, flush: bool = False) -> None:
+        """Add text. Raises ``IllegalMove`` or ``TextTooLong``; the text is then not taken."""
+        self._machine.move(Move.TEXT)
+        self._synthesis.text(text, flush=flush)
+        if self._first_text is None:
+            self._first_text = self._engine.clock.now()
+
+    def end(self) -> None:
+        """No more text will come."""
+        self._machine.move(Move.END)
+        self._synthesis.end()
+
+    def cancel(self, played: float | None = None) -> None:
+        """Stop now. ``played``: seconds of sound that the listener has heard, where the caller knows."""
+        self._machine.move(Move.CANCEL)
+        self._cancelled_at = self._engine.clock.now()
+        if played is not None:
+            self._played = played
+        if self._task is not None:
+            self._task.cancel()
+
+    def playhead(self, played: float, underruns: int | None) -> None:
+        """The listener's player says where it is."""
+        self._played = played
+        if underruns is not None:
+            self.meter.client_underruns(underruns)
+
+    # ---- the life
+
+    async def run(self, emit: Emit) -> None:
+        """Speak, and say so. Ends with exactly one of ``Ended``, ``Cancelled`` and ``Failed``; raises only what
+        ``emit`` raises and the cancellation of the caller."""
+        session_id.set(self.token)
+        self._emit = emit
+        self._task = asyncio.current_task()
+        outcome = "vanished"
+        try:
+            last = await self._live()
+            outcome = type(last).__name__.lower()
+        finally:
+            # Told before the last event is, so that whoever has received it sees the books closed.
+            self._close(outcome)
+        await emit(last)
+
+    async def _live(self) -> Event:
+        """The whole life; returns its last event."""
+        try:
+            if self._cancelled_at is None:
+                async with self._engine.capacity.place(self._say_queued):
+                    await self._speak()
+                return self._ended()
+        except asyncio.CancelledError:
+            if self._cancelled_at is None or (self._task is not None and self._task.uncancel() > 0):
+                raise
+        except Exception as error:  # noqa: BLE001 - sorted into the caller's, the engine's and our own
+            if self._cancelled_at is None:
+                return self._failed(_cause(error))
+        return self._cancelled()
+
+    async def _speak(self) -> None:
+        plan = self.plan
+        self._machine.move(Move.ADMIT)
+        stream = plan.format.open(plan.voice.sample_rate, plan.sample_rate)
+        source = Recorder(self._synthesis, self._recording) if self._recording else self._synthesis
+        self._transcoder = transcoder(source, stream, plan.frame_samples, self._engine.pool)
+        await self._emit(
+            Started(self.token, plan.provider.id, plan.voice.id, plan.format.name, plan.sample_rate)
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._synthesis.run())
+            if plan.format.heavy:
+                group.create_task(self._transcoder.run())
+            await self._send(self._transcoder)
+
+    async def _send(self, source: Transcoder) -> None:
+        """The last stage: each frame leaves when it is due, and not before the socket has room."""
+        clock, wheel, playback, rate = (
+            self._engine.clock,
+            self._engine.wheel,
+            self.playback,
+            self.plan.sample_rate,
+        )
+        lead = self._engine.lead if self.plan.request.pace is Pace.REALTIME else None
+        emit = self._emit
+        while (frame := await source.get()) is not None:
+            now = clock.now()
+            if lead is not None:
+                due = playback.due(lead)
+                if due > now:
+                    await wheel.until(due)
+                    now = clock.now()
+            await emit(frame)
+            late = playback.send(now, frame.samples / rate)
+            if frame.sequence == 0:
+                self._first_frame(clock.now())
+            if late > 0.0:
+                self._late(late)
+            self._frames += 1
+
+    def _first_frame(self, now: float) -> None:
+        if self._first_text is not None:
+            self._ttfa = now - self._first_text
+        self.meter.first_frame(self._ttfa, now - (self._synthesis.first_pcm or now))
+
+    def _late(self, late: float) -> None:
+        """A gap counts against the engine and the gateway only while there is text to speak."""
+        if self._synthesis.starved:
+            self._synthesis.starved = False
+            return
+        self.playback.count(late)
+
+    # ---- events
+
+    async def _say_queued(self, position: int, eta: float | None) -> None:
+        await self._emit(Queued(position, eta))
+
+    async def _say_words(self, words: Sequence[TimedWord], estimated: bool) -> None:
+        spoken = tuple(SpokenWord(w.text, round(w.start * 1000), round(w.end * 1000)) for w in words)
+        await self._emit(Words(spoken, estimated))
+
+    def _ended(self) -> Event:
+        if self._frames == 0 or self._synthesis.made == 0.0:
+            return self._failed(
+                NothingToSpeak(
+                    "the text has nothing that can be spoken: it is empty, or only punctuation or symbols"
+                )
+            )
+        self._machine.move(Move.FINISH)
+        return Ended(self.playback.sent, self._ttfa, self._frames)
+
+    def _cancelled(self) -> Event:
+        now = self._engine.clock.now()
+        heard = self._played if self._played is not None else self.playback.heard(now)
+        spoken, remaining = self._synthesis.transcript.split(heard)
+        return Cancelled(now - (self._cancelled_at or now), spoken, remaining + self._synthesis.unspoken())
+
+    def _failed(self, error: VoxwireError) -> Event:
+        if self._machine.allows(Move.FAIL):
+            self._machine.move(Move.FAIL)
+        return Failed(error)
+
+    def dispose(self) -> None:
+        """Close the books of a session that was never run, or whose life was cut."""
+        self._close("vanished")
+
+    def _close(self, outcome: str) -> None:
+        """Whatever happened, the meter is told once and the recording has an end."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._machine.allows(Move.FAIL):
+            self._machine.move(Move.FAIL)
+        if self._recording is not None:
+            self._recording.close(complete=outcome == "ended")
+        self.meter.close(outcome, self)
+
+
+def _cause(error: Exception) -> VoxwireError:
+    """What a caller is told of an error that ended a session. A vanished listener is told nothing: it is raised."""
+    while isinstance(error, ExceptionGroup):
+        error = next((e for e in error.exceptions if isinstance(e, ListenerGone)), error.exceptions[0])
+    if isinstance(error, ListenerGone):
+        raise error
+    if isinstance(error, VoxwireError):
+        if error.__cause__ is not None:
+            log.warning("%s: %s", error.code, error, exc_info=error.__cause__)
+        return error
+    log.error("a session failed", exc_info=error)
+    return Internal("the gateway failed; its log has the cause under this session's token")
+
+
+async def _nowhere(_: Event) -> None:
+    """Where events go before ``run`` is told where to."""

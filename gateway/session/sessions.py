@@ -1,0 +1,153 @@
+"""Where sessions are made, found and counted: requests are checked here, before anything is started for them."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+
+from audio import formats
+
+from gateway.clock import Clock
+from gateway.errors import BadRequest, Overloaded, UnknownSession, UnsupportedFormat, from_provider
+from gateway.events import SpeechRequest
+from gateway.metrics import Meter, Metrics
+from gateway.session.recording import Recordings
+from gateway.session.session import Engine, Plan, Session
+from providers.base import ProviderError
+from providers.registry import Providers
+
+SLOWEST, FASTEST = 0.25, 4.0
+MAX_PREPARED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A session that was asked for and is not listened to yet."""
+
+    token: str
+    plan: Plan
+    text: str
+    expires: float
+
+
+class Sessions:
+    """All sessions of this process."""
+
+    def __init__(
+        self,
+        providers: Providers,
+        engine: Engine,
+        metrics: Metrics,
+        recordings: Recordings,
+        *,
+        frame_ms: int,
+        prepared_ttl: float,
+    ) -> None:
+        self._providers = providers
+        self._engine = engine
+        self._metrics = metrics
+        self._recordings = recordings
+        self._frame_ms = frame_ms
+        self._ttl = prepared_ttl
+        self._live: dict[str, Session] = {}
+        self._prepared: dict[str, Prepared] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.draining = False
+        """No new session is opened; those that run are finished."""
+
+    @property
+    def live(self) -> tuple[Session, ...]:
+        return tuple(self._live.values())
+
+    @property
+    def prepared(self) -> int:
+        return len(self._prepared)
+
+    @property
+    def clock(self) -> Clock:
+        return self._engine.clock
+
+    # ---- checking a request
+
+    def plan(self, request: SpeechRequest) -> Plan:
+        """Find everything that a request names and fill in what it leaves open. Raises a ``BadRequest`` or what
+        the engine's start has raised."""
+        if not SLOWEST <= request.speed <= FASTEST:
+            raise BadRequest(f"speed must be from {SLOWEST} to {FASTEST:g}")
+        try:
+            provider, voice = self._providers.find_voice(request.provider, request.voice)
+        except ProviderError as error:
+            raise from_provider(error) from None
+        try:
+            chosen = formats.find(request.format)
+        except formats.UnknownFormat as error:
+            raise UnsupportedFormat(str(error)) from None
+        rate = request.sample_rate
+        if rate is None:
+            rate = chosen.nearest_rate(voice.sample_rate)
+        elif rate not in chosen.rates:
+            offered = ", ".join(str(r) for r in chosen.rates)
+            raise UnsupportedFormat(f"{chosen.name} has no sample rate of {rate} Hz; it has: {offered}")
+        milliseconds = self._frame_ms if request.frame_ms is None else request.frame_ms
+        return Plan(request, provider, voice, chosen, rate, max(1, rate * milliseconds // 1000))
+
+    # ---- sessions that run
+
+    def open(self, plan: Plan, dialect: str, token: str | None = None) -> Session:
+        """A new session, live until it is given to ``close``. Raises ``Overloaded`` while draining."""
+        if self.draining:
+            raise Overloaded("the gateway is about to stop; try another one", retry_after=1.0)
+        token = token or uuid.uuid4().hex
+        recording = None
+        if plan.request.record:
+            recording = self._recordings.open(token, plan.voice.sample_rate)
+        meter = Meter(self._metrics, dialect, plan.provider.id, plan.format.name)
+        session = Session(token, plan, self._engine, meter, recording)
+        self._live[token] = session
+        self._empty.clear()
+        return session
+
+    def close(self, session: Session) -> None:
+        """Forget a session that is over, or that never ran."""
+        session.dispose()
+        self._live.pop(session.token, None)
+        if not self._live:
+            self._empty.set()
+
+    async def drained(self) -> None:
+        """Wait until no session is live."""
+        await self._empty.wait()
+
+    # ---- sessions that are asked for first and listened to later
+
+    def prepare(self, plan: Plan, text: str) -> Prepared:
+        """Keep a checked request until somebody connects to it or its time is over."""
+        now = self.clock.now()
+        self.expire(now)
+        if len(self._prepared) >= MAX_PREPARED:
+            raise Overloaded(
+                "too many sessions wait for their listeners; try again later", retry_after=self._ttl
+            )
+        prepared = Prepared(str(uuid.uuid4()), plan, text, now + self._ttl)
+        self._prepared[prepared.token] = prepared
+        return prepared
+
+    def take(self, token: str) -> Prepared:
+        """Hand a prepared session to its one listener. Raises ``UnknownSession``."""
+        self.expire(self.clock.now())
+        prepared = self._prepared.pop(token, None)
+        if prepared is None:
+            raise UnknownSession(
+                "there is no such session, or it was listened to already, or its time is over"
+            )
+        return prepared
+
+    def expire(self, now: float) -> None:
+        # All live equally long, so they expire in the order in which they came.
+        while self._prepared:
+            token, prepared = next(iter(self._prepared.items()))
+            if prepared.expires > now:
+                return
+            del self._prepared[token]
