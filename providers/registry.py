@@ -41,9 +41,7 @@ class Row:
 
 PROVIDERS: dict[str, Row] = {
     "hibari": Row("providers.hibari:Hibari", None, "Neural English voices on the CPU, weights in the wheel."),
-    "mock_tone": Row(
-        "providers.tone:Tone", None, "A sine tone as long as the text, for tests and benchmarks."
-    ),
+    "mock_tone": Row("providers.tone:Tone", None, "A sine tone as long as the text, for tests and benchmarks."),
 }
 
 
@@ -57,6 +55,8 @@ def resolve(name: str) -> Callable[..., Provider]:
     if row is None and ":" not in name:
         raise UnknownProvider(f"there is no such engine; there are: {_some_of(PROVIDERS)}")
     module, _, attribute = (row.target if row else name).partition(":")
+    if not (module and attribute):
+        raise UnknownProvider(f"engine {name!r} names no class; write 'package.module:Class'")
     try:
         found = getattr(importlib.import_module(module), attribute, None)
     except ModuleNotFoundError as error:
@@ -65,9 +65,7 @@ def resolve(name: str) -> Callable[..., Provider]:
             raise MissingDependency(name, row.install or _CORE) from error
         if f"{module}.".startswith(f"{missing}."):
             raise UnknownProvider(f"engine {name!r} names a module that does not exist") from error
-        raise EngineUnavailable(
-            f"engine {name!r} needs the module {missing!r}, which is not installed"
-        ) from error
+        raise EngineUnavailable(f"engine {name!r} needs the module {missing!r}, which is not installed") from error
     except Exception as error:
         # A broken shared library, say: installed, but not for this machine.
         raise EngineUnavailable(f"engine {name!r} cannot be imported ({type(error).__name__})") from error

@@ -20,7 +20,18 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HELLO = "Hello there, how are you today?"
 TRAIN = "The morning train leaves the station at seven."
-ODD = ["", " \n", "...", "😀👍", "日本語です。", "a\x00b\x1b[31m\u202e", "x² + ④", "\ud800", "$3.50", "Ok " + "z" * 300]
+ODD = [
+    "",
+    " \n",
+    "...",
+    "😀👍",
+    "日本語です。",
+    "a\x00b\x1b[31m\u202e",
+    "x² + ④",
+    "\ud800",
+    "$3.50",
+    "Ok " + "z" * 300,
+]
 
 
 def fresh(name: str) -> Provider:

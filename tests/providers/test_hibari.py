@@ -96,7 +96,11 @@ async def test_every_text_is_spoken_or_skipped(engine: Hibari) -> None:
     ).map("".join)
 
     @settings(
-        max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=60,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
     )
     @given(texts)
     def check(text: str) -> None:
