@@ -5,7 +5,7 @@ to the text again, it has no maximum length, and it searches everything it holds
 
 The rules:
 - A segment is a sentence (`sentences` says where one ends), with the white space and the emoji behind it. A
-  blank line, and a line break before a list item, are ends too. Nothing is cut off that has no letter or digit.
+  blank line, and a line break before a list item, are ends too. What has no letter or digit is not cut off.
 - A sentence of more than `max_characters` is cut after its last clause mark in the last three quarters of
   that, else after its last white space, else hard between two graphemes.
 - The first segment comes early: when `first_characters` have come and the sentence has not ended, it is cut
@@ -29,6 +29,7 @@ _Scan = Generator[None, None, _T]
 
 # How far past a boundary a letter or digit is looked for, so that what follows can stand alone.
 _LOOKAHEAD = 16
+_SPACED_CLOSERS = frozenset("»›")
 _LIST_NUMBER_MARKS = frozenset(".)、")
 
 
@@ -40,14 +41,10 @@ class Segmenter:
     lookahead. A flush ends an utterance: what comes after it is segmented as by a new segmenter.
     """
 
-    def __init__(
-        self, *, first_characters: int = 80, max_characters: int = 300, short_characters: int = 12
-    ) -> None:
-        """Lengths in characters; `short_characters` 0 joins nothing. Raise ValueError for an impossible length."""
+    def __init__(self, *, first_characters: int = 80, max_characters: int = 300, short_characters: int = 12) -> None:
+        """Lengths are in characters; `short_characters` 0 joins nothing. Raise ValueError for a bad length."""
         if first_characters < 1 or max_characters < 1 or short_characters < 0:
-            raise ValueError(
-                "first_characters and max_characters must be at least 1, short_characters at least 0"
-            )
+            raise ValueError("first_characters and max_characters must be at least 1, short_characters at least 0")
         self._max = max_characters
         self._first_weight = first_characters
         self._short = short_characters
@@ -131,12 +128,7 @@ class Segmenter:
 
     def _sentence_end(self, mark: int, weight: int) -> _Scan[tuple[int, int]]:
         """Where the segment ends if the terminator at `mark` ends one, else 0; and where to read on."""
-        end = mark
-        while end <= self._max:
-            character = yield from self._at(end)
-            if character not in sentences.TERMINATORS and (end == mark or character not in sentences.CLOSERS):
-                break
-            end += 1
+        end = yield from self._run(mark)
         if end > self._max:
             return 0, self._max
         gap, lines = yield from self._gap(end, with_symbols=True)
@@ -156,6 +148,19 @@ class Segmenter:
             if not ends:
                 return 0, end
         return gap, end
+
+    def _run(self, mark: int) -> _Scan[int]:
+        """The end of the terminators from `mark` on, with their closers."""
+        end = mark
+        while end <= self._max:
+            character = yield from self._at(end)
+            if character.isspace() and end + 2 <= self._max and (yield from self._at(end + 1)) in _SPACED_CLOSERS:
+                # French sets a space before the closing mark; without one behind it, it is a German opening mark.
+                return end + 2 if (yield from self._at(end + 2)).isspace() else end
+            if character not in sentences.TERMINATORS and character not in sentences.CLOSERS:
+                return end
+            end += 1
+        return end
 
     def _line_end(self, index: int) -> _Scan[int]:
         gap, lines = yield from self._gap(index, with_symbols=False)
@@ -184,7 +189,7 @@ class Segmenter:
         return ""
 
     def _divides(self, begin: int, lines: int) -> _Scan[bool]:
-        """Whether `lines` line breaks before `begin` part two segments: a blank line, or before a list item."""
+        """Whether `lines` line breaks before `begin` part two segments: a blank line, or one before an item."""
         if lines != 1:
             return lines > 1
         index = begin
@@ -206,7 +211,7 @@ class Segmenter:
         return character == "、" or (yield from self._at(index + 1)).isspace()
 
     def _goes_on(self, index: int) -> _Scan[bool]:
-        """Whether the sentence goes on after white space: ". . ." and "« Oui ! » dit-il"."""
+        """Whether the sentence goes on after white space: ". . ." or a closer on its own."""
         character = yield from self._at(index)
         if character in sentences.CLOSERS:
             return (yield from self._at(index + 1)).isspace()

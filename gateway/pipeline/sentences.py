@@ -22,6 +22,7 @@ CONTEXT = 24
 _SYMBOLS = frozenset(("So", "Sk", "Cf", "Mn", "Me", "Cs"))
 _REGIONAL = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 _EXTENDERS = frozenset(("Mn", "Me", "Mc"))
+_THAI_AM = "\u0e33\u0eb3"
 _WORD = re.compile(r"[\w.'’]+\Z")
 _LEADING = " \t\r\n\"'([{*_#“‘«¿¡"
 
@@ -74,7 +75,8 @@ def ends_sentence(before: str, run: str, following: str, *, at_start: bool) -> b
     marks = "".join(mark for mark in run if mark in TERMINATORS)
     if len(marks) < len(run) and following.islower():
         return False  # "Stop!" he said.
-    if marks == ".":
+    is_spaced_ellipsis = before[-1:].isspace() and before.rstrip().endswith(".")
+    if marks == "." and not is_spaced_ellipsis:
         return not _is_abbreviation(before, following, at_start=at_start)
     return not (following.islower() and set(marks) <= {".", "…"})
 
@@ -130,16 +132,12 @@ def _joined(text: str, place: int) -> bool:
     left, right = text[place - 1], text[place]
     if "\ud800" <= left <= "\udbff" and "\udc00" <= right <= "\udfff":
         return True
-    if (
-        "\u200d" in (left, right)
-        or "\U0001f3fb" <= right <= "\U0001f3ff"
-        or "\U000e0020" <= right <= "\U000e007f"
-    ):
+    if "\u200d" in (left, right) or "\U0001f3fb" <= right <= "\U0001f3ff" or "\U000e0020" <= right <= "\U000e007f":
         return True
     if _is_regional(left) and _is_regional(right):
         head = text[max(0, place - 32) : place]
         return (len(head) - len(head.rstrip(_REGIONAL))) % 2 == 1
-    return (left, right) == ("\r", "\n") or unicodedata.category(right) in _EXTENDERS
+    return (left, right) == ("\r", "\n") or right in _THAI_AM or unicodedata.category(right) in _EXTENDERS
 
 
 def _is_regional(character: str) -> bool:
@@ -169,7 +167,7 @@ class Breaks:
         return self._clause if self._clause > longest // 4 else self._space
 
     def pass_over(self, character: str, length: int, before: str) -> None:
-        """Note a character (with `length` - 1 more of its kind) that ended nothing, and the text before it."""
+        """Note a character (with `length` - 1 more of its kind) that ended nothing; `before` precedes it."""
         index, self._index = self._index, self._index + length
         if character.isalnum():
             self.has_speech = True
@@ -185,8 +183,7 @@ class Breaks:
         return index in (self._clause, self._first_clause)
 
     def _note_space(self, character: str, before: str) -> None:
-        # A full stop that ended no sentence belongs to an abbreviation: "Dr." is not parted from "Smith".
-        if character in _NO_BREAK_SPACES or before.endswith("."):
+        if character in _NO_BREAK_SPACES or _is_inside_name(before):
             return
         index = self._index - 1
         self._space = self._index
@@ -206,7 +203,14 @@ class Breaks:
 def _is_clause_end(before: str) -> bool:
     """Whether `before`, the text up to a white space, ends with a clause mark and perhaps its closers."""
     stripped = before.rstrip("\"')]}*_’”»")
+    if stripped.endswith(".."):
+        return True
     if not stripped or stripped[-1] not in _SPACED_CLAUSE_MARKS:
         return False
     # A hyphen or an en dash parts clauses only when it stands alone; otherwise it is in a word or a range.
     return stripped[-1] not in "–-" or stripped[-2:-1].isspace()
+
+
+def _is_inside_name(before: str) -> bool:
+    # A full stop that ended no sentence belongs to an abbreviation: "Dr." is not parted from "Smith".
+    return before.endswith(".") and not before.endswith("..")
