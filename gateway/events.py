@@ -8,13 +8,13 @@ session's output rate.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.errors import VoxwireError
 
 
-class Pace(str, Enum):
+class Pace(StrEnum):
     """How fast audio leaves: at the speed of listening (with a lead), or as fast as it is taken."""
 
     REALTIME = "realtime"
