@@ -71,9 +71,7 @@ class Hibari:
 
     async def start(self) -> None:
         if self._default not in self._voices:
-            raise EngineUnavailable(
-                f"engine {self.id!r} has no model for its default voice {self._default!r}"
-            )
+            raise EngineUnavailable(f"engine {self.id!r} has no model for its default voice {self._default!r}")
         warm_up = Segment(_WARM_UP, self._voices[self._default])
         async with aclosing(self.synthesize(warm_up)) as chunks:
             async for _ in chunks:

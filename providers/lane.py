@@ -134,9 +134,7 @@ class Lane:
         await asyncio.wait((job,))
         return job.result()
 
-    async def iterate(
-        self, make: Callable[[], Iterable[T]], *, exclusive: bool = False
-    ) -> AsyncGenerator[T, None]:
+    async def iterate(self, make: Callable[[], Iterable[T]], *, exclusive: bool = False) -> AsyncGenerator[T, None]:
         """Walk ``make()`` on the workers, one item a pull.
 
         A cancelled pull returns at once: the item under way is dropped when its thread has made it, and the
