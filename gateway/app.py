@@ -77,9 +77,7 @@ def _page() -> list[BaseRoute]:
 
     async def index(request: Request) -> Response:
         if "text/html" in request.headers.get("accept", ""):
-            return FileResponse(
-                folder / "index.html", headers={"cache-control": "no-cache", "vary": "accept"}
-            )
+            return FileResponse(folder / "index.html", headers={"cache-control": "no-cache", "vary": "accept"})
         return json_response(
             {
                 "name": "voxwire",

@@ -15,9 +15,7 @@ class Clock:
 
     __slots__ = ("now", "wall")
 
-    def __init__(
-        self, now: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         # Attributes, not methods: `clock.now()` then costs one C call. It is made for every audio frame.
         self.now = now
         self.wall = wall

@@ -135,7 +135,7 @@ class Internal(VoxwireError):
     """A defect of ours. What happened is in the log, under the session's id."""
 
 
-class ListenerGone(Exception):  # noqa: N818 - an event that ends a session, not a fault, and never on the wire
+class ListenerGone(Exception):
     """The caller's connection is closed, or takes nothing any more."""
 
 

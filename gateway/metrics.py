@@ -60,9 +60,7 @@ class Metrics:
         self.wasted = counter("voxwire_wasted_audio_seconds", "Seconds of sound made and never sent", engine)
         self.engine_time = counter("voxwire_engine_seconds", "Seconds spent waiting for engines", engine)
         self.encoder_time = counter("voxwire_encoder_seconds", "Seconds spent in encoders", ["format"])
-        self.queued = gauge(
-            "voxwire_queue_audio_seconds", "Seconds of sound that wait between stages", ["queue"]
-        )
+        self.queued = gauge("voxwire_queue_audio_seconds", "Seconds of sound that wait between stages", ["queue"])
         self.underrun = counter(
             "voxwire_underrun_seconds", "Seconds for which listeners without a buffer heard nothing", engine
         )
@@ -77,13 +75,9 @@ class Metrics:
         self.errors = counter("voxwire_errors", "Errors said to callers", ["dialect", "code"])
 
         self.seed_active = gauge("tts_active_streams", "Sessions that are running", engine)
-        self.seed_completed = counter(
-            "tts_sessions_completed", "Sessions that were spoken to the end", engine
-        )
+        self.seed_completed = counter("tts_sessions_completed", "Sessions that were spoken to the end", engine)
         self.seed_failed = counter("tts_sessions_failed", "Sessions that were not", engine)
-        self.seed_usage = gauge(
-            "tts_rate_limit_max_bucket_usage", "Share of its limit that the busiest caller used"
-        )
+        self.seed_usage = gauge("tts_rate_limit_max_bucket_usage", "Share of its limit that the busiest caller used")
         self.seed_window = gauge(
             "tts_rate_limit_window_remaining_seconds", "Seconds until the busiest caller's window ends"
         )

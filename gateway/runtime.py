@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Protocol
 
 from gateway.admission.auth import Keys
 from gateway.admission.capacity import Capacity
 from gateway.admission.rate_limit import RateLimit
 from gateway.clock import Clock
 from gateway.config import Settings
-from gateway.dialects.socket import Door
 from gateway.metrics import Metrics
 from gateway.pipeline.pacing import Wheel
 from gateway.pipeline.synthesis import Limits
@@ -23,6 +23,12 @@ from providers.base import Provider
 from providers.registry import Providers
 
 log = logging.getLogger(__name__)
+
+
+class Leaving(Protocol):
+    """A connection that can be told that the server is about to stop."""
+
+    async def goaway(self, seconds: float) -> None: ...
 
 
 class Gateway:
@@ -68,9 +74,8 @@ class Gateway:
             frame_ms=settings.frame_ms,
             prepared_ttl=settings.session_ttl,
         )
-        self.door = Door(
-            self.sessions, self.metrics, settings.max_contexts, settings.unread_s, settings.unread_bytes
-        )
+        self.connections: set[Leaving] = set()
+        """The open WebSockets."""
         self.ready = False
         """Engines are started and warm, and the gateway is not about to stop."""
 
@@ -87,7 +92,7 @@ class Gateway:
         self.ready = False
         self.sessions.draining = True
         limit = self.settings.drain_s
-        connections = tuple(self.door.connections)
+        connections = tuple(self.connections)
         await asyncio.gather(*(connection.goaway(limit) for connection in connections))
         if not self.sessions.live:
             return

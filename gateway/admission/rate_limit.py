@@ -29,9 +29,7 @@ class RateLimit:
         self._forget(now)
         ends, count = self._counts.get(caller, (now + self.window, 0))
         if count >= self.limit:
-            raise RateLimited(
-                f"more than {self.limit} requests in {self.window:g} seconds", retry_after=ends - now
-            )
+            raise RateLimited(f"more than {self.limit} requests in {self.window:g} seconds", retry_after=ends - now)
         self._counts[caller] = (ends, count + 1)
 
     def _forget(self, now: float) -> None:

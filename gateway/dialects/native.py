@@ -272,7 +272,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         except VoxwireError as error:
             await refuse(socket, error)
             return
-        await Connection(socket, dialect, gateway.door).serve()
+        await Connection(socket, dialect, gateway).serve()
 
     return [WebSocketRoute("/v1/stream", stream)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -37,9 +37,8 @@ from gateway.events import (
     Start,
     Text,
 )
-from gateway.metrics import Metrics
+from gateway.runtime import Gateway
 from gateway.session.session import Session
-from gateway.session.sessions import Sessions
 from gateway.transport import Wire, wire
 
 _LAST = (Ended, Cancelled, Failed)
@@ -89,25 +88,13 @@ class SocketDialect(Protocol):
         """Whether the connection is over once no context runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What a socket needs of the deployment."""
-
-    sessions: Sessions
-    metrics: Metrics
-    max_contexts: int
-    unread_s: float
-    unread_bytes: int
-    connections: set[Connection] = field(default_factory=set)
-
-
 class Connection:
     """One accepted WebSocket and its contexts."""
 
-    def __init__(self, socket: WebSocket, dialect: SocketDialect, door: Door) -> None:
+    def __init__(self, socket: WebSocket, dialect: SocketDialect, gateway: Gateway) -> None:
         self._socket = socket
         self._dialect = dialect
-        self._door = door
+        self._gateway = gateway
         self._wire: Wire = wire(socket.scope, socket.send)
         self._contexts: dict[str, Context] = {}
         self._starts = 0
@@ -116,9 +103,9 @@ class Connection:
     async def serve(self) -> None:
         """Accept, and serve until the client goes, the dialect is done or the server stops."""
         await self._socket.accept(subprotocol=self._dialect.subprotocol)
-        gauge = self._door.metrics.connections.labels(self._dialect.name)
+        gauge = self._gateway.metrics.connections.labels(self._dialect.name)
         gauge.inc()
-        self._door.connections.add(self)
+        self._gateway.connections.add(self)
         try:
             async with self._group:
                 try:
@@ -130,7 +117,7 @@ class Connection:
         except* ListenerGone:
             pass
         finally:
-            self._door.connections.discard(self)
+            self._gateway.connections.discard(self)
             gauge.dec()
 
     async def _read(self) -> None:
@@ -174,24 +161,22 @@ class Connection:
     def _find(self, name: str) -> Context:
         context = self._contexts.get(name)
         if context is None:
-            raise UnknownContext(
-                "there is no such context on this connection: it was never started, or is over"
-            )
+            raise UnknownContext("there is no such context on this connection: it was never started, or is over")
         return context
 
     def _start(self, command: Start) -> None:
         name = command.context
         if name in self._contexts:
             raise IllegalMove("'start' may not come now: a context of this name is running; cancel it first")
-        if len(self._contexts) >= self._door.max_contexts:
-            raise TooManyContexts(f"a connection may have {self._door.max_contexts} contexts at a time")
-        sessions = self._door.sessions
+        if len(self._contexts) >= self._gateway.settings.max_contexts:
+            raise TooManyContexts(f"a connection may have {self._gateway.settings.max_contexts} contexts at a time")
+        sessions, settings = self._gateway.sessions, self._gateway.settings
         plan = sessions.plan(command.request)
         session = sessions.open(plan, self._dialect.name, command.token)
         taken = {context.number for context in self._contexts.values()}
-        number = next(n for n in range(1, self._door.max_contexts + 1) if n not in taken)
+        number = next(n for n in range(1, self._gateway.settings.max_contexts + 1) if n not in taken)
         self._starts = self._starts % 65_535 + 1
-        window = Window(plan.request.pace, self._door.unread_s, self._door.unread_bytes)
+        window = Window(plan.request.pace, settings.unread_s, settings.unread_bytes)
         context = Context(name, number, self._starts, session, window)
         self._contexts[name] = context
         context.task = self._group.create_task(session.run(partial(self._say, context)))
@@ -207,7 +192,7 @@ class Connection:
             # Gone before the client is told, so that it may start the name anew when it hears of it.
             del self._contexts[context.name]
         if isinstance(event, Failed):
-            self._door.metrics.errors.labels(self._dialect.name, event.error.code).inc()
+            self._gateway.metrics.errors.labels(self._dialect.name, event.error.code).inc()
         message = self._dialect.event(context, event)
         if message is not None:
             await self._wire.send(message)
@@ -236,6 +221,6 @@ class Connection:
                 await self._wire.send(message)
 
     async def _refuse(self, error: VoxwireError, context: str | None) -> None:
-        self._door.metrics.errors.labels(self._dialect.name, error.code).inc()
+        self._gateway.metrics.errors.labels(self._dialect.name, error.code).inc()
         final = context is not None and context not in self._contexts
         await self._wire.send(self._dialect.refusal(error, context, final=final))

@@ -113,9 +113,7 @@ class Transcript:
         for span in self._spans:
             for position, piece in enumerate(span.pieces):
                 timed = position < len(span.ends)
-                target = (
-                    spoken if timed and span.ends[position] <= heard + 1e-6 and not remaining else remaining
-                )
+                target = spoken if timed and span.ends[position] <= heard + 1e-6 and not remaining else remaining
                 target.append(piece)
         return "".join(spoken), "".join(remaining)
 

@@ -73,9 +73,7 @@ class Synthesis:
         self._clock = clock
         self._on_words = on_words
         longest = min(limits.segment, provider.capabilities.max_characters)
-        self._segmenter = Segmenter(
-            first_characters=min(limits.first_segment, longest), max_characters=longest
-        )
+        self._segmenter = Segmenter(first_characters=min(limits.first_segment, longest), max_characters=longest)
         self._texts: deque[str] = deque()
         self._waiting = 0
         self._ended = False

@@ -158,9 +158,7 @@ class PooledTranscoder:
 Transcoder = RawTranscoder | PooledTranscoder
 
 
-def transcoder(
-    source: PcmSource, stream: AudioStream, frame_samples: int, pool: TranscodingPool
-) -> Transcoder:
+def transcoder(source: PcmSource, stream: AudioStream, frame_samples: int, pool: TranscodingPool) -> Transcoder:
     """The transcoder that fits the stream's format."""
     if stream.format.heavy:
         return PooledTranscoder(source, stream, pool)

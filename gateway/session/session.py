@@ -71,9 +71,7 @@ class Session:
     when the engine was told to stop and every task of the session is over.
     """
 
-    def __init__(
-        self, token: str, plan: Plan, engine: Engine, meter: Meter, recording: Recording | None
-    ) -> None:
+    def __init__(self, token: str, plan: Plan, engine: Engine, meter: Meter, recording: Recording | None) -> None:
         self.token = token
         self.plan = plan
         self.meter = meter
@@ -190,9 +188,7 @@ class Session:
         stream = plan.format.open(plan.voice.sample_rate, plan.sample_rate)
         source = Recorder(self._synthesis, self._recording) if self._recording else self._synthesis
         self._transcoder = transcoder(source, stream, plan.frame_samples, self._engine.pool)
-        await self._emit(
-            Started(self.token, plan.provider.id, plan.voice.id, plan.format.name, plan.sample_rate)
-        )
+        await self._emit(Started(self.token, plan.provider.id, plan.voice.id, plan.format.name, plan.sample_rate))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._synthesis.run())
             if plan.format.heavy:
@@ -248,9 +244,7 @@ class Session:
     def _ended(self) -> Event:
         if self._frames == 0 or self._synthesis.made == 0.0:
             return self._failed(
-                NothingToSpeak(
-                    "the text has nothing that can be spoken: it is empty, or only punctuation or symbols"
-                )
+                NothingToSpeak("the text has nothing that can be spoken: it is empty, or only punctuation or symbols")
             )
         self._machine.move(Move.FINISH)
         return Ended(self.playback.sent, self._ttfa, self._frames)

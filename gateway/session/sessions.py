@@ -7,7 +7,6 @@ import uuid
 from dataclasses import dataclass
 
 from audio import formats
-
 from gateway.clock import Clock
 from gateway.errors import BadRequest, Overloaded, UnknownSession, UnsupportedFormat, from_provider
 from gateway.events import SpeechRequest
@@ -127,9 +126,7 @@ class Sessions:
         now = self.clock.now()
         self.expire(now)
         if len(self._prepared) >= MAX_PREPARED:
-            raise Overloaded(
-                "too many sessions wait for their listeners; try again later", retry_after=self._ttl
-            )
+            raise Overloaded("too many sessions wait for their listeners; try again later", retry_after=self._ttl)
         prepared = Prepared(str(uuid.uuid4()), plan, text, now + self._ttl)
         self._prepared[prepared.token] = prepared
         return prepared
@@ -139,9 +136,7 @@ class Sessions:
         self.expire(self.clock.now())
         prepared = self._prepared.pop(token, None)
         if prepared is None:
-            raise UnknownSession(
-                "there is no such session, or it was listened to already, or its time is over"
-            )
+            raise UnknownSession("there is no such session, or it was listened to already, or its time is over")
         return prepared
 
     def expire(self, now: float) -> None:

@@ -72,8 +72,6 @@ class Machine:
         if target is None:
             legal = [m.value for m in (Move.TEXT, Move.END, Move.CANCEL) if self.allows(m)]
             expected = f"expected {' or '.join(legal)}" if legal else "start a context anew to speak again"
-            raise IllegalMove(
-                f"{move.value!r} may not come now: the context is {self.state.value}; {expected}"
-            )
+            raise IllegalMove(f"{move.value!r} may not come now: the context is {self.state.value}; {expected}")
         self.state = target
         return target

@@ -1,4 +1,5 @@
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -38,7 +39,7 @@ async def test_those_who_wait_come_in_in_their_order() -> None:
     await settle()
     assert [guest.inside for guest in guests] == [True, False, False, False]
     assert [guest.told for guest in guests[1:]] == [[(1, None)], [(2, None)], [(3, None)]]
-    for here, following in zip(guests, guests[1:], strict=False):
+    for here, following in pairwise(guests):
         here.leave.set()
         await settle()
         assert following.inside

@@ -83,5 +83,5 @@ async def outcome(awaitable: Awaitable[Any]) -> Any:
     """What an awaitable raised, or else what it returned."""
     try:
         return await awaitable
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what was raised is the answer
         return error

@@ -1,0 +1,62 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.config import Settings
+
+DOCS = Path(__file__).parent.parent / "docs" / "settings.md"
+
+
+def rows() -> dict[str, str]:
+    """Variable to default, from the tables."""
+    return dict(re.findall(r"^\| `VOXWIRE_(\w+)` \| (\S[^|]*?) \|", DOCS.read_text(), re.MULTILINE))
+
+
+def shown(value: object) -> str:
+    if value in (None, ()):
+        return "none"
+    if isinstance(value, tuple):
+        return f"`{','.join(value)}`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{str(value).lower()}`"
+
+
+def test_every_setting_has_a_row_with_its_default_and_every_row_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    defaults = {name.upper(): shown(field.default) for name, field in Settings.model_fields.items()}
+    assert rows() == defaults
+
+
+def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXWIRE_PROVIDERS", "mock_tone, hibari,")
+    monkeypatch.setenv("VOXWIRE_API_KEYS", "one,two")
+    settings = Settings()
+    assert settings.providers == ("mock_tone", "hibari")
+    assert settings.api_keys == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("variable", "field", "value"),
+    [
+        ("SESSION_QUEUE_MAXSIZE", "max_waiting", 7),
+        ("SESSION_QUEUE_WORKER_COUNT", "max_sessions", 7),
+        ("RATE_LIMIT_MAX_REQUESTS_PER_WINDOW", "rate_limit_requests", 7),
+        ("RATE_LIMIT_WINDOW_SECONDS", "rate_limit_window", 7.0),
+        ("VOXWIRE_MAX_WAITING", "max_waiting", 7),
+    ],
+)
+def test_older_names_are_understood(monkeypatch: pytest.MonkeyPatch, variable: str, field: str, value: float) -> None:
+    monkeypatch.setenv(variable, "7")
+    assert getattr(Settings(), field) == value
+
+
+def test_the_tone_can_be_left_out_by_its_older_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOCK_TONE_ENABLED", "0")
+    assert Settings().enabled_providers == ("hibari",)
+
+
+def test_a_value_out_of_its_range_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXWIRE_FRAME_MS", "5")
+    with pytest.raises(ValidationError, match="frame_ms"):
+        Settings()
