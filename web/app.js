@@ -124,6 +124,7 @@ const view = {
   over(of) {
     if (of !== speech) return;
     if (of.state === "ended") transcript.finish();
+    if (of.state === "failed") transcript.halt();
     if (of.state === "stopped") {
       transcript.settle(of.heard, of.unheard);
       showVerdict(of.heard, of.unheard);
@@ -143,7 +144,7 @@ function paint(now) {
   if (speech === null) return;
   const { numbers, recording } = speech;
   const playedMs = speech.state === "speaking" ? player.playedMs : numbers.played;
-  if (speech.state === "speaking") transcript.light(playedMs);
+  if (speech.state === "speaking" && playedMs > 0) transcript.light(playedMs);
   waveform.show(recording.peaks, playedMs, speech.over ? null : now);
   metrics.show(numbers);
   painting = !speech.over;

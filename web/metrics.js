@@ -13,6 +13,7 @@ const AUDIO_SECONDS = "voxwire_audio_seconds_total";
  * @property {number | null} firstFrame from the click to the first frame
  * @property {number | null} firstSound from the click to the first sample that can be heard
  * @property {number | null} serverFirst `ttfa_ms` of `ended`
+ * @property {number | null} stop from the press of Stop to `cancelled`
  * @property {number} frames
  * @property {number} bytes
  * @property {number} buffered
@@ -27,6 +28,7 @@ export function noNumbers() {
     firstFrame: null,
     firstSound: null,
     serverFirst: null,
+    stop: null,
     frames: 0,
     bytes: 0,
     buffered: 0,
@@ -51,6 +53,7 @@ export class LiveMetrics {
     this.put("first-frame", ms(numbers.firstFrame));
     this.put("first-sound", ms(numbers.firstSound));
     this.put("server-first", ms(numbers.serverFirst));
+    this.put("stop", ms(numbers.stop));
     this.put("frames", String(numbers.frames));
     this.put("bytes", kib(numbers.bytes));
     this.put("buffered", ms(numbers.buffered));

@@ -58,6 +58,9 @@ export class Speech {
     /** The gateway is through with it; what is buffered still plays. */
     this.serverDone = false;
     this.reportedMs = 0;
+    /** What was played when Stop was pressed, and when that was. */
+    this.stoppedMs = 0;
+    this.stopAskedAt = clickedAt;
     this.heard = "";
     this.unheard = "";
     this.error = "";
@@ -157,10 +160,11 @@ export class Speech {
         this.player.closeText();
         this.player.finish();
         // It ended before the cancel reached it, so nobody else will say what was heard.
-        if (this.state === "stopping") this.stopped(...this.view.split(this.stoppedMs ?? 0), "Stopped.");
+        if (this.state === "stopping") this.stopped(...this.view.split(this.stoppedMs), "Stopped.");
         break;
       case "cancelled":
-        this.stopped(event.text_spoken, event.text_remaining, this.stopTimes(event.stop_ms));
+        this.numbers.stop = performance.now() - this.stopAskedAt;
+        this.stopped(event.text_spoken, event.text_remaining, stoppedIn(event.stop_ms));
         break;
       case "error":
         if (event.final) this.fail(sentence(event));
@@ -196,12 +200,6 @@ export class Speech {
     });
   }
 
-  /** @param {number} serverMs */
-  stopTimes(serverMs) {
-    const asked = performance.now() - (this.stopAskedAt ?? performance.now());
-    return `Stopped. The engine was told within ${serverMs.toFixed(1)} ms, the answer came after ${Math.round(asked)} ms.`;
-  }
-
   /**
    * @param {string} heard
    * @param {string} unheard
@@ -234,6 +232,11 @@ function waiting(event) {
   return `The gateway is full. Your place in the queue: ${event.position}${eta}.`;
 }
 
+/** @param {number} ms */
+function stoppedIn(ms) {
+  return `Stopped. The gateway took ${ms.toFixed(ms < 10 ? 1 : 0)} ms to stop the engine.`;
+}
+
 /**
  * @param {import("./player.js").Player} player
  * @param {import("./worklet.js").Report} report
@@ -241,6 +244,15 @@ function waiting(event) {
 function endedWith(player, report) {
   const length = `${(player.playedMs / 1000).toFixed(1)} s`;
   if (player.dropped > 0) return `Finished after ${length}. Some sound came faster than it was played and was dropped.`;
-  if (report.underruns === 0) return `Finished. ${length} of speech, without a gap.`;
-  return `Finished. ${length} of speech, ${report.underruns} ${report.underruns === 1 ? "gap" : "gaps"}.`;
+  if (report.underruns > 0) return `Finished. ${length} of speech, ${times(report.underruns, "gap")}.`;
+  if (report.waits > 0) return `Finished. ${length} of speech, ${times(report.waits, "wait")} for text.`;
+  return `Finished. ${length} of speech, without a gap.`;
+}
+
+/**
+ * @param {number} many
+ * @param {string} what
+ */
+function times(many, what) {
+  return `${many} ${what}${many === 1 ? "" : "s"}`;
 }

@@ -79,6 +79,11 @@ export class Transcript {
     this.light(Infinity);
   }
 
+  /** Nothing more will be heard. */
+  halt() {
+    this.words[this.next - 1]?.span.classList.remove("now");
+  }
+
   /**
    * @param {number} playedMs
    * @returns {[string, string]} what was heard and what was not, by the word times known here
