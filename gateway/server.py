@@ -17,9 +17,6 @@ from gateway.transport import SEND_BUFFER, server_protocol
 
 log = logging.getLogger(__name__)
 
-SWITCH_INTERVAL = 0.001
-"""Seconds after which a thread that computes in Python must let the event loop have its turn (Python's own: 0.005)."""
-
 
 class Server(uvicorn.Server):
     """Drains before it stops: uvicorn alone would cut every WebSocket at once."""
@@ -77,7 +74,6 @@ def server(settings: Settings, gateway: Gateway | None = None) -> Server:
 def serve(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM. Raises ``OSError`` when the port is taken."""
     configure(settings.log_level, settings.log_format)
-    sys.setswitchinterval(SWITCH_INTERVAL)
     listener = listen(settings.host, settings.port)
     try:
         server(settings).run(sockets=[listener])

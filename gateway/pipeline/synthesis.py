@@ -92,7 +92,7 @@ class Synthesis:
         self.first_pcm: float | None = None
         """When the first PCM came from the engine (clock seconds)."""
         self.starved = False
-        """The consumer had to wait because there was no text to speak. Set here, reset by who reads it."""
+        """The PCM that was taken last had to be waited for because there was no text to speak."""
 
     # ---- text
 
@@ -253,6 +253,7 @@ class Synthesis:
 
     async def get(self) -> bytes | None:
         """The next PCM (s16le mono at the voice's rate), or ``None`` when all was spoken. Raises what failed."""
+        self.starved = False
         while True:
             while not self._speeches:
                 if self._finished:

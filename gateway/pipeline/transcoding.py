@@ -61,6 +61,7 @@ class RawTranscoder:
         self._offset = 0
         self._sequence = 0
         self._position = 0
+        self._fed = False
         self._done = False
         self.encoder_time = 0.0
         self.depth = 0.0
@@ -90,8 +91,9 @@ class RawTranscoder:
         if pcm is None:
             self._done = True
             # Without a sound there is no stream: not even a header is sent.
-            made = self._stream.finish() if self._stream.samples_in else b""
+            made = self._stream.finish() if self._fed else b""
         else:
+            self._fed = True
             made = self._stream.encode(pcm)
         self.encoder_time += time.perf_counter() - began
         rest = self._data[self._offset :]
@@ -120,14 +122,16 @@ class PooledTranscoder:
         """Encode until the source ends; what it raises reaches the consumer after the frames that came before."""
         try:
             pending = bytearray()
+            fed = False
             while (pcm := await self._source.get()) is not None:
+                fed = True
                 pending += pcm
                 if self._sequence == 0 or len(pending) >= self._piece:
                     await self._encode(bytes(pending))
                     pending.clear()
             if pending:
                 await self._encode(bytes(pending))
-            if self._stream.samples_in:
+            if fed:
                 await self._emit(await self._timed(self._stream.finish))
             self._frames.close()
         except Exception as error:  # noqa: BLE001 - handed to the consumer, who raises it

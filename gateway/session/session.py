@@ -227,10 +227,8 @@ class Session:
 
     def _late(self, late: float) -> None:
         """A gap counts against the engine and the gateway only while there is text to speak."""
-        if self._synthesis.starved:
-            self._synthesis.starved = False
-            return
-        self.playback.count(late)
+        if not self._synthesis.starved:
+            self.playback.count(late)
 
     # ---- events
 
