@@ -75,8 +75,7 @@ class Metrics:
         self.errors = counter("voxwire_errors", "Errors said to callers", ["dialect", "code"])
 
         self.seed_active = gauge("tts_active_streams", "Sessions that are running", engine)
-        self.seed_completed = counter("tts_sessions_completed", "Sessions that were spoken to the end", engine)
-        self.seed_failed = counter("tts_sessions_failed", "Sessions that were not", engine)
+        self.seed_sessions = counter("tts_sessions", "Sessions by what became of them", ["provider", "status"])
         self.seed_usage = gauge("tts_rate_limit_max_bucket_usage", "Share of its limit that the busiest caller used")
         self.seed_window = gauge(
             "tts_rate_limit_window_remaining_seconds", "Seconds until the busiest caller's window ends"
@@ -86,6 +85,7 @@ class Metrics:
         self.seed_busy = gauge("tts_session_workers_busy", "Places that are taken")
         self.seed_workers = gauge("tts_session_workers_total", "Places that there are")
         self.seed_full = counter("tts_session_queue_full", "Sessions refused because too many waited")
+        self._refused = 0
 
     def observe_capacity(self, capacity: Capacity) -> None:
         """Read the gauges of admission; called before a scrape is rendered."""
@@ -98,6 +98,8 @@ class Metrics:
             (self.seed_workers, capacity.places),
         ):
             gauge.set(value)
+        self.seed_full.inc(capacity.refused - self._refused)
+        self._refused = capacity.refused
 
     def observe_sessions(self, sessions: Iterable[Session]) -> None:
         """Add what running sessions have counted so far, and measure what waits in them."""
@@ -162,7 +164,7 @@ class Meter:
         m.active.labels(provider).dec()
         m.seed_active.labels(provider).dec()
         m.sessions.labels(provider, self._format, self._dialect, outcome).inc()
-        (m.seed_completed if outcome == "ended" else m.seed_failed).labels(provider).inc()
+        m.seed_sessions.labels(provider, "completed" if outcome == "ended" else "failed").inc()
         m.wasted.labels(provider).inc(max(0.0, session.counted[1] - session.counted[0]))
         if session.playback.started:
             gap = session.playback.longest_gap * 1000

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, cast
 
+from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.protocol import State
@@ -209,7 +210,7 @@ class AsgiWire:
         key = "text" if isinstance(data, str) else "bytes"
         try:
             await self._send({"type": "websocket.send", key: data})
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, WebSocketDisconnect) as error:
             raise ListenerGone from error
 
     async def send_frame(self, header: bytes, payload: bytes | memoryview) -> None:

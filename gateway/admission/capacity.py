@@ -27,6 +27,8 @@ class Capacity:
         self.places = places
         self.waiting_room = waiting_room
         self._clock = clock
+        self.refused = 0
+        """How many found the waiting room full."""
         self._taken = 0
         self._queue: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._usual_stay: float | None = None
@@ -43,6 +45,21 @@ class Capacity:
         """Seconds until the one at ``position`` of the queue gets a place; ``None`` before any stay was seen."""
         return None if self._usual_stay is None else self._usual_stay * position / self.places
 
+    @property
+    def _free(self) -> bool:
+        return self._taken < self.places and not self._queue
+
+    def check(self) -> None:
+        """Raises ``Overloaded`` with a ``retry_after`` when one more would find neither a place nor room to wait."""
+        if self._free or len(self._queue) < self.waiting_room:
+            return
+        self.refused += 1
+        eta = self.eta(len(self._queue) + 1)
+        raise Overloaded(
+            f"all {self.places} places are taken and {len(self._queue)} wait; try again later",
+            retry_after=max(1.0, eta or 1.0),
+        )
+
     @asynccontextmanager
     async def place(self, on_wait: OnWait | None = None) -> AsyncIterator[None]:
         """Hold a place. Raises ``Overloaded`` with a ``retry_after`` when the waiting room is full too."""
@@ -57,15 +74,10 @@ class Capacity:
             self._leave()
 
     async def _enter(self, on_wait: OnWait | None) -> None:
-        if self._taken < self.places and not self._queue:
+        self.check()
+        if self._free:
             self._taken += 1
             return
-        if len(self._queue) >= self.waiting_room:
-            eta = self.eta(len(self._queue) + 1)
-            raise Overloaded(
-                f"all {self.places} places are taken and {len(self._queue)} wait; try again later",
-                retry_after=max(1.0, eta or 1.0),
-            )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue[turn] = None
         try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.admission.auth import Keys, presented
 from gateway.errors import VoxwireError
@@ -37,7 +38,8 @@ def authenticate(keys: Keys, connection: HTTPConnection) -> None:
 
 async def refuse(socket: WebSocket, error: VoxwireError) -> None:
     """Refuse a WebSocket with an HTTP status, so that a client sees what is wrong and does not just reconnect."""
-    if "websocket.http.response" in socket.scope.get("extensions", {}):
-        await socket.send_denial_response(error_response(error))
-    else:
-        await socket.close(error.close_code)
+    with suppress(WebSocketDisconnect):
+        if "websocket.http.response" in socket.scope.get("extensions", {}):
+            await socket.send_denial_response(error_response(error))
+        else:
+            await socket.close(error.close_code)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.dialects.window import Window
 from gateway.errors import (
@@ -98,11 +98,16 @@ class Connection:
         self._wire: Wire = wire(socket.scope, socket.send)
         self._contexts: dict[str, Context] = {}
         self._starts = 0
+        self._closed = False
         self._group = asyncio.TaskGroup()
 
     async def serve(self) -> None:
         """Accept, and serve until the client goes, the dialect is done or the server stops."""
-        await self._socket.accept(subprotocol=self._dialect.subprotocol)
+        try:
+            await self._socket.accept(subprotocol=self._dialect.subprotocol)
+        except WebSocketDisconnect:
+            # Gone in the middle of its own handshake.
+            return
         gauge = self._gateway.metrics.connections.labels(self._dialect.name)
         gauge.inc()
         self._gateway.connections.add(self)
@@ -122,6 +127,8 @@ class Connection:
 
     async def _read(self) -> None:
         for command in self._dialect.opening():
+            if self._closed:
+                return
             await self._obey(command)
         while True:
             message = await self._socket.receive()
@@ -196,8 +203,8 @@ class Connection:
         message = self._dialect.event(context, event)
         if message is not None:
             await self._wire.send(message)
-        if last and not self._contexts and self._dialect.closes:
-            await self._socket.close()
+        if last:
+            await self._close_if_done(event.error.close_code if isinstance(event, Failed) else 1000)
 
     async def _say_audio(self, context: Context, frame: Audio) -> None:
         message = self._dialect.audio(context, frame)
@@ -224,3 +231,15 @@ class Connection:
         self._gateway.metrics.errors.labels(self._dialect.name, error.code).inc()
         final = context is not None and context not in self._contexts
         await self._wire.send(self._dialect.refusal(error, context, final=final))
+        if final:
+            await self._close_if_done(error.close_code)
+
+    async def _close_if_done(self, code: int) -> None:
+        """Close the connection of a dialect that is over with its last context."""
+        if self._contexts or not self._dialect.closes or self._closed:
+            return
+        self._closed = True
+        try:
+            await self._socket.close(code)
+        except WebSocketDisconnect as error:
+            raise ListenerGone from error

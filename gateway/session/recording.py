@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from gateway.clock import Clock
+from gateway.events import SpeechRequest
 
 
 class Recording:
     """The PCM of one session (s16le mono at ``sample_rate``), growing while it is spoken."""
 
-    def __init__(self, sample_rate: int, limit: int) -> None:
+    def __init__(self, sample_rate: int, limit: int, request: SpeechRequest) -> None:
         self.sample_rate = sample_rate
+        self.request = request
+        """What was asked for: a file without other wishes has its format and rate."""
         self.complete = False
         """Everything was spoken, and everything is here."""
         self.closed = False
@@ -40,7 +43,7 @@ class Recording:
         self._grown.set()
         self._grown = asyncio.Event()
 
-    async def follow(self) -> AsyncIterator[bytes]:
+    async def follow(self) -> AsyncGenerator[bytes, None]:
         """All of it from the start; while it is still being spoken, as it grows. Any number may follow."""
         position = 0
         while True:
@@ -80,9 +83,9 @@ class Recordings:
         self._clock = clock
         self._kept: dict[str, tuple[float, Recording]] = {}
 
-    def open(self, key: str, sample_rate: int) -> Recording:
+    def open(self, key: str, sample_rate: int, request: SpeechRequest) -> Recording:
         """Begin a recording. One alone may take a quarter of the room."""
-        recording = Recording(sample_rate, self._limit // 4)
+        recording = Recording(sample_rate, self._limit // 4, request)
         self._kept[key] = (self._clock.now() + self._ttl, recording)
         self.evict()
         return recording

@@ -101,7 +101,7 @@ class Sessions:
         token = token or uuid.uuid4().hex
         recording = None
         if plan.request.record:
-            recording = self._recordings.open(token, plan.voice.sample_rate)
+            recording = self._recordings.open(token, plan.voice.sample_rate, plan.request)
         meter = Meter(self._metrics, dialect, plan.provider.id, plan.format.name)
         session = Session(token, plan, self._engine, meter, recording)
         self._live[token] = session
