@@ -4,7 +4,7 @@ They were chosen from 92 that were written for it, because the recogniser reads 
 sound. `hibari` spoke each directly, with several seeds, whole and cut at its comma. A sentence stayed only if it
 was read without an error from that sound, shifted, softer and with a little noise too, and at 16 kHz and up
 through mu-law, A-law, 64 kbit/s mp3 and 32 kbit/s Opus; and with few errors through 8 kHz mu-law. What a test
-then measures is the gateway's path, and not how good the recogniser is: a third of the 92 were misread before
+then measures is the gateway's path, and not how good the recogniser is: 27 of the 92 were misread before
 any path was involved.
 """
 
