@@ -6,6 +6,7 @@ import gc
 import logging
 import socket
 import sys
+from collections.abc import Callable
 
 import uvicorn
 
@@ -24,12 +25,16 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
         self._gateway = gateway
+        self.on_ready: Callable[[str], None] | None = None
+        """Called once with the gateway's address, when it takes requests."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         # What has been loaded by now stays: collections of the oldest generation need not look at it again.
         gc.collect()
         gc.freeze()
+        if self.on_ready is not None and sockets:
+            self.on_ready(address(sockets[0]))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._gateway.drain()
@@ -71,11 +76,21 @@ def server(settings: Settings, gateway: Gateway | None = None) -> Server:
     return Server(config, gateway)
 
 
-def serve(settings: Settings) -> None:
-    """Run until SIGINT or SIGTERM. Raises ``OSError`` when the port is taken."""
+def address(listener: socket.socket) -> str:
+    """Where a listening socket is found from this machine: ``http://127.0.0.1:8080``."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> None:
+    """Run until SIGINT or SIGTERM. ``on_ready`` is told the address once requests are taken. Raises ``OSError``
+    when the port is taken."""
     configure(settings.log_level, settings.log_format)
     listener = listen(settings.host, settings.port)
     try:
-        server(settings).run(sockets=[listener])
+        ready = server(settings)
+        ready.on_ready = on_ready
+        ready.run(sockets=[listener])
     finally:
         listener.close()

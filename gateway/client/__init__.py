@@ -12,6 +12,7 @@
 from gateway.client.aio import AsyncClient
 from gateway.client.errors import (
     ConnectionFailed,
+    GatewayAway,
     GatewayError,
     SpeechError,
     TimedOut,
@@ -29,6 +30,7 @@ __all__ = [
     "ConnectionFailed",
     "Ended",
     "Frame",
+    "GatewayAway",
     "GatewayError",
     "Options",
     "Queued",

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
-from gateway.client.errors import ConnectionFailed, GatewayError, TimedOut, VoxwireClientError
+from gateway.client.errors import ConnectionFailed, GatewayAway, GatewayError, TimedOut, VoxwireClientError
 
 _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 
@@ -48,10 +48,10 @@ class Address:
         except (URLError, HTTPException, OSError) as error:
             raise self.away(error) from error
 
-    def away(self, error: BaseException) -> ConnectionFailed:
+    def away(self, error: BaseException) -> GatewayAway:
         """No gateway answers there."""
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        return ConnectionFailed(f"no gateway answers at {self.base}: {reason or type(error).__name__}")
+        return GatewayAway(f"no gateway answers at {self.base}: {reason or type(error).__name__}")
 
     def refused(self, status: int, body: bytes | None) -> VoxwireClientError:
         """An HTTP status that says no, as the gateway's own error where its body has one."""

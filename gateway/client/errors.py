@@ -1,10 +1,13 @@
 """What the client raises: one family.
 
-VoxwireClientError
- ├─ ConnectionFailed     no gateway answers there, or the connection was lost
- ├─ TimedOut             the gateway did not answer within the client's ``timeout``
- └─ GatewayError         the gateway said no, with a code
-     └─ SpeechError      ... to one speech; other speeches go on
+    VoxwireClientError
+     ├─ ConnectionFailed     the connection was lost, or cannot be made
+     │   └─ GatewayAway      nothing answers at the address
+     ├─ TimedOut             the gateway did not answer within the client's ``timeout``
+     └─ GatewayError         the gateway said no, with a code
+         └─ SpeechError      ... to one speech; other speeches go on
+
+The root itself is raised where the client is used out of order, such as text after the end.
 """
 
 from __future__ import annotations
@@ -14,11 +17,15 @@ from typing import Any
 
 
 class VoxwireClientError(Exception):
-    """The root. Raised itself when the client is used out of order, such as text after the end."""
+    """The root."""
 
 
 class ConnectionFailed(VoxwireClientError):
     """The gateway cannot be reached, or the connection was lost; each speech on it is told."""
+
+
+class GatewayAway(ConnectionFailed):
+    """Nothing answers at the address."""
 
 
 class TimedOut(VoxwireClientError):

@@ -120,7 +120,11 @@ class Speech:
         with AudioFile(path, self.started) as file:
             for chunk in self:
                 file.write(chunk)
-            return self._speech.completed()
+            return self.completed()
+
+    def completed(self) -> Ended:
+        """How it ended, once all was read. Raises what ended it early, a cancel too."""
+        return self._speech.completed()
 
     def cancel(self, played_ms: float | None = None) -> CancelResult:
         """Stop now: no audio follows, and iteration ends.
