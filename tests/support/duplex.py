@@ -27,6 +27,8 @@ class Heard:
     sound: bytearray = field(default_factory=bytearray)
     last_audio: float = 0.0
     """When the newest frame came (monotonic seconds)."""
+    admitted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by ``started``."""
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the first audio."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -100,6 +102,7 @@ class Duplex:
         heard.messages.append(message)
         if message["type"] == "started":
             self._numbers[message["number"], message["generation"]] = heard
+            heard.admitted.set()
         if message["type"] in _LAST or message.get("final"):
             heard.over.set()
 
