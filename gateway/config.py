@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     # Engines
     providers: Annotated[tuple[str, ...], NoDecode] = ("hibari", "mock_tone")
     mock_tone_enabled: bool = Field(True, validation_alias=_also("MOCK_TONE_ENABLED", "MOCK_TONE_ENABLED"))
+    engine_start_timeout: float = Field(300.0, gt=0)
     engine_timeout: float = Field(30.0, gt=0)
 
     # The path

@@ -17,7 +17,7 @@ from gateway.pipeline.pacing import Wheel
 from gateway.pipeline.synthesis import Limits
 from gateway.pipeline.transcoding import TranscodingPool
 from gateway.session.recording import Recordings
-from gateway.session.session import Engine
+from gateway.session.session import Resources
 from gateway.session.sessions import Sessions
 from providers.base import Provider
 from providers.registry import Providers
@@ -44,14 +44,14 @@ class Gateway:
         self.settings = settings
         self.clock = clock or Clock()
         self.metrics = Metrics()
-        self.providers = Providers(engines or settings.enabled_providers)
+        self.providers = Providers(engines or settings.enabled_providers, start_timeout=settings.engine_start_timeout)
         self.keys = Keys(settings.api_keys)
         self.rate_limit = RateLimit(settings.rate_limit_requests, settings.rate_limit_window, self.clock)
         self.capacity = Capacity(settings.max_sessions, settings.max_waiting, self.clock)
         self.recordings = Recordings(settings.recording_bytes, settings.recording_ttl, self.clock)
         self.pool = TranscodingPool(settings.transcoding_threads)
         self.wheel = Wheel(self.clock)
-        engine = Engine(
+        resources = Resources(
             clock=self.clock,
             wheel=self.wheel,
             pool=self.pool,
@@ -68,7 +68,7 @@ class Gateway:
         )
         self.sessions = Sessions(
             self.providers,
-            engine,
+            resources,
             self.metrics,
             self.recordings,
             frame_ms=settings.frame_ms,
@@ -82,9 +82,6 @@ class Gateway:
     async def start(self) -> None:
         """Start the engines and warm them up. An engine that cannot start is reported, and the others serve."""
         await self.providers.start()
-        for name, status in self.providers.status.items():
-            if status.code is not None:
-                log.error("engine %s cannot start: %s", name, status.message, extra={"code": status.code})
         self.ready = True
 
     async def drain(self) -> None:

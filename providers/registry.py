@@ -97,15 +97,20 @@ class Providers:
 
     ``engines`` are registered ids, ``"package.module:Class"`` strings or providers; ``options`` are
     constructor arguments by the same names. An engine that cannot start keeps its error for whoever asks
-    for it; the others run.
+    for it; the others run. ``start_timeout`` (seconds) bounds each one's start.
     """
 
     def __init__(
-        self, engines: Sequence[str | Provider], options: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        engines: Sequence[str | Provider],
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        start_timeout: float | None = None,
     ) -> None:
         if not engines:
             raise ValueError("a gateway needs at least one engine")
         self._options = options or {}
+        self._start_timeout = start_timeout
         self._engines = [self._engine(engine) for engine in engines]
 
     async def start(self) -> None:
@@ -114,7 +119,7 @@ class Providers:
         """
         async with asyncio.TaskGroup() as group:
             for engine in self._engines:
-                group.create_task(engine.start(), name=f"start engine {engine.name}")
+                group.create_task(engine.start(self._start_timeout), name=f"start engine {engine.name}")
 
     async def close(self) -> None:
         """Close every engine. Callable at any time, and twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -63,27 +64,34 @@ class Engine:
         """The voice of that id, or the first."""
         return next((known for known in self.voices if voice in (None, known.id)), None)
 
-    async def start(self) -> None:
-        """Load and start the provider, unless it is ready. Its errors are kept, not raised."""
+    async def start(self, limit: float | None = None) -> None:
+        """Load and start the provider, in ``limit`` seconds, unless it is ready. Its errors are kept, not raised."""
         if self.ready:
             return
         self._error = None
         try:
-            if self.provider is None:
-                self.provider = await self._make()
-            # Asked for before the start too, so that a voice of an engine that fails is known to be its.
-            self.voices = tuple(await self.provider.voices())
-            await self.provider.start()
-            self.voices = tuple(await self.provider.voices())
-            if not self.voices:
-                raise EngineUnavailable(f"engine {self.id!r} has no voice")
+            async with asyncio.timeout(limit):
+                await self._start()
             self.ready = True
+        except TimeoutError:
+            self._error = EngineUnavailable(f"engine {self.id!r} did not start within {limit:g} seconds")
+            log.warning("engine %s did not start within %g seconds", self.id, limit)
         except ProviderError as error:
             self._error = error
             log.warning("engine %s cannot start: %s", self.id, error)
         except Exception:
             self._error = EngineFailed(f"engine {self.id!r} failed to start")
             log.exception("engine %s failed to start", self.id)
+
+    async def _start(self) -> None:
+        if self.provider is None:
+            self.provider = await self._make()
+        # Asked for before the start too, so that a voice of an engine that fails is known to be its.
+        self.voices = tuple(await self.provider.voices())
+        await self.provider.start()
+        self.voices = tuple(await self.provider.voices())
+        if not self.voices:
+            raise EngineUnavailable(f"engine {self.id!r} has no voice")
 
     async def close(self) -> None:
         """Close the provider, if there is one. What it raises is logged."""

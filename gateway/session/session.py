@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from audio.formats import AudioFormat
-
 from gateway.admission.capacity import Capacity
 from gateway.clock import Clock
 from gateway.errors import Internal, ListenerGone, NothingToSpeak, VoxwireError
@@ -53,7 +52,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class Resources:
     """What all sessions of a process share."""
 
     clock: Clock
@@ -71,20 +70,20 @@ class Session:
     when the engine was told to stop and every task of the session is over.
     """
 
-    def __init__(self, token: str, plan: Plan, engine: Engine, meter: Meter, recording: Recording | None) -> None:
+    def __init__(self, token: str, plan: Plan, resources: Resources, meter: Meter, recording: Recording | None) -> None:
         self.token = token
         self.plan = plan
         self.meter = meter
         self.playback = Playback()
-        self._engine = engine
+        self._resources = resources
         self._recording = recording
         self._machine = Machine()
         self._emit: Emit = _nowhere
         self._synthesis = Synthesis(
             plan.provider,
             plan.voice,
-            limits=engine.limits,
-            clock=engine.clock,
+            limits=resources.limits,
+            clock=resources.clock,
             speed=plan.request.speed,
             language=plan.request.language,
             on_words=self._say_words if plan.request.timestamps else None,
@@ -128,7 +127,7 @@ class Session:
         self._machine.move(Move.TEXT)
         self._synthesis.text(text, flush=flush)
         if self._first_text is None:
-            self._first_text = self._engine.clock.now()
+            self._first_text = self._resources.clock.now()
 
     def end(self) -> None:
         """No more text will come."""
@@ -138,7 +137,7 @@ class Session:
     def cancel(self, played: float | None = None) -> None:
         """Stop now. ``played``: seconds of sound that the listener has heard, where the caller knows."""
         self._machine.move(Move.CANCEL)
-        self._cancelled_at = self._engine.clock.now()
+        self._cancelled_at = self._resources.clock.now()
         if played is not None:
             self._played = played
         if self._task is not None:
@@ -171,7 +170,7 @@ class Session:
         """The whole life; returns its last event."""
         try:
             if self._cancelled_at is None:
-                async with self._engine.capacity.place(self._say_queued):
+                async with self._resources.capacity.place(self._say_queued):
                     await self._speak()
                 return self._ended()
         except asyncio.CancelledError:
@@ -187,7 +186,7 @@ class Session:
         self._machine.move(Move.ADMIT)
         stream = plan.format.open(plan.voice.sample_rate, plan.sample_rate)
         source = Recorder(self._synthesis, self._recording) if self._recording else self._synthesis
-        self._transcoder = transcoder(source, stream, plan.frame_samples, self._engine.pool)
+        self._transcoder = transcoder(source, stream, plan.frame_samples, self._resources.pool)
         await self._emit(Started(self.token, plan.provider.id, plan.voice.id, plan.format.name, plan.sample_rate))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._synthesis.run())
@@ -198,12 +197,12 @@ class Session:
     async def _send(self, source: Transcoder) -> None:
         """The last stage: each frame leaves when it is due, and not before the socket has room."""
         clock, wheel, playback, rate = (
-            self._engine.clock,
-            self._engine.wheel,
+            self._resources.clock,
+            self._resources.wheel,
             self.playback,
             self.plan.sample_rate,
         )
-        lead = self._engine.lead if self.plan.request.pace is Pace.REALTIME else None
+        lead = self._resources.lead if self.plan.request.pace is Pace.REALTIME else None
         emit = self._emit
         while (frame := await source.get()) is not None:
             now = clock.now()
@@ -248,7 +247,7 @@ class Session:
         return Ended(self.playback.sent, self._ttfa, self._frames)
 
     def _cancelled(self) -> Event:
-        now = self._engine.clock.now()
+        now = self._resources.clock.now()
         heard = self._played if self._played is not None else self.playback.heard(now)
         spoken, remaining = self._synthesis.transcript.split(heard)
         return Cancelled(now - (self._cancelled_at or now), spoken, remaining + self._synthesis.unspoken())
@@ -271,7 +270,24 @@ class Session:
             self._machine.move(Move.FAIL)
         if self._recording is not None:
             self._recording.close(complete=outcome == "ended")
+        self._log(outcome)
         self.meter.close(outcome, self)
+
+    def _log(self, outcome: str) -> None:
+        """One line a session: what it was and how it went, and nothing of its text."""
+        level = logging.INFO if outcome in {"ended", "cancelled"} else logging.WARNING
+        if not log.isEnabledFor(level):
+            return
+        fields = {
+            "session": self.token,
+            "provider": self.plan.provider.id,
+            "voice": self.plan.voice.id,
+            "format": self.plan.format.name,
+            "audio_s": round(self.playback.sent, 3),
+            "ttfa_ms": None if self._ttfa is None else round(self._ttfa * 1000, 1),
+            "underrun_s": round(self.playback.underrun, 3),
+        }
+        log.log(level, "session %s", outcome, extra=fields)
 
 
 def _cause(error: Exception) -> VoxwireError:

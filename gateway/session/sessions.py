@@ -12,7 +12,7 @@ from gateway.errors import BadRequest, Overloaded, UnknownSession, UnsupportedFo
 from gateway.events import SpeechRequest
 from gateway.metrics import Meter, Metrics
 from gateway.session.recording import Recordings
-from gateway.session.session import Engine, Plan, Session
+from gateway.session.session import Plan, Resources, Session
 from providers.base import ProviderError
 from providers.registry import Providers
 
@@ -36,7 +36,7 @@ class Sessions:
     def __init__(
         self,
         providers: Providers,
-        engine: Engine,
+        resources: Resources,
         metrics: Metrics,
         recordings: Recordings,
         *,
@@ -44,7 +44,7 @@ class Sessions:
         prepared_ttl: float,
     ) -> None:
         self._providers = providers
-        self._engine = engine
+        self._resources = resources
         self._metrics = metrics
         self._recordings = recordings
         self._frame_ms = frame_ms
@@ -66,7 +66,7 @@ class Sessions:
 
     @property
     def clock(self) -> Clock:
-        return self._engine.clock
+        return self._resources.clock
 
     # ---- checking a request
 
@@ -96,17 +96,20 @@ class Sessions:
 
     def open(self, plan: Plan, dialect: str, token: str | None = None) -> Session:
         """A new session, live until it is given to ``close``. Raises ``Overloaded`` while draining."""
-        if self.draining:
-            raise Overloaded("the gateway is about to stop; try another one", retry_after=1.0)
+        self._refuse_when_draining()
         token = token or uuid.uuid4().hex
         recording = None
         if plan.request.record:
             recording = self._recordings.open(token, plan.voice.sample_rate, plan.request)
         meter = Meter(self._metrics, dialect, plan.provider.id, plan.format.name)
-        session = Session(token, plan, self._engine, meter, recording)
+        session = Session(token, plan, self._resources, meter, recording)
         self._live[token] = session
         self._empty.clear()
         return session
+
+    def _refuse_when_draining(self) -> None:
+        if self.draining:
+            raise Overloaded("the gateway is about to stop; try another one", retry_after=1.0)
 
     def close(self, session: Session) -> None:
         """Forget a session that is over, or that never ran."""
@@ -122,7 +125,8 @@ class Sessions:
     # ---- sessions that are asked for first and listened to later
 
     def prepare(self, plan: Plan, text: str) -> Prepared:
-        """Keep a checked request until somebody connects to it or its time is over."""
+        """Keep a checked request until somebody connects to it or its time is over. Raises ``Overloaded``."""
+        self._refuse_when_draining()
         now = self.clock.now()
         self.expire(now)
         if len(self._prepared) >= MAX_PREPARED:

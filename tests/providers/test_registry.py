@@ -24,6 +24,7 @@ from providers.registry import PROVIDERS, Providers, Row, load
 from providers.running import State
 from providers.tone import Tone
 from tests.support.engines import Broken, Scripted
+from tests.support.virtual_time import virtual_time
 
 SCRIPTED = "tests.support.engines:Scripted"
 DOCS = Path(__file__).parents[2] / "docs" / "engines.md"
@@ -268,3 +269,15 @@ async def test_the_voices_of_ready_engines_are_listed(engines: Providers) -> Non
         ("mock_tone", "en-US-mock-2"),
     ]
     assert engines.default.id == "scripted"
+
+
+@virtual_time
+async def test_an_engine_that_does_not_start_in_time_has_failed_and_the_others_serve() -> None:
+    slow, quick = Scripted(voices=("slow",)), Scripted(voices=("quick",))
+    slow.start_gate = asyncio.Event()
+    providers = Providers([quick, slow], start_timeout=60.0)
+    await providers.start()
+    assert providers.find_voice(None, "quick")[0] is quick
+    with pytest.raises(EngineUnavailable, match="did not start within"):
+        providers.find_voice(None, "slow")
+    await providers.close()
