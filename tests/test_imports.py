@@ -59,7 +59,7 @@ _DIALECT = (
     "gateway.pipeline",
     *_PIPELINE,
 )
-SHARED_DIALECT_PARTS = ("socket", "window", "refusal", "responder", "body")
+SHARED_DIALECT_PARTS = ("socket", "window", "refusal", "responder", "replay", "body")
 
 
 def modules() -> list[tuple[str, Path]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import orjson
@@ -34,50 +34,37 @@ from gateway.session.session import Plan
 
 DIALECT = "openai"
 FRAME_MS = 100
-"""Length of a piece of an answer in a raw format: nobody cuts it off in mid-sentence to the millisecond."""
+"""Length of a piece of the body in the raw formats."""
 
 MODELS = ("gpt-4o-mini-tts", "tts-1", "tts-1-hd")
-"""OpenAI's own names. They all mean the deployment's default engine; a provider's id means that provider."""
+"""OpenAI's own names, also with a date behind them: the deployment's default engine. A provider's id is that one."""
 
 VOICES = frozenset(
-    {
-        "alloy",
-        "ash",
-        "ballad",
-        "cedar",
-        "coral",
-        "echo",
-        "fable",
-        "marin",
-        "nova",
-        "onyx",
-        "sage",
-        "shimmer",
-        "verse",
-    }
+    ("alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse")
 )
-"""OpenAI's own names. Where no engine has a voice of such a name, it means the default voice."""
+"""OpenAI's own names. Where no engine has a voice of such a name, it means the engine's default voice."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Rendering:
-    format: str
-    media_type: str
-    sample_rate: int | None = None
-
-
-FORMATS = {
-    "mp3": _Rendering("mp3", "audio/mpeg"),
-    "opus": _Rendering("opus", "audio/ogg"),
-    "wav": _Rendering("wav", "audio/wav"),
+FORMATS: dict[str, tuple[str, int | None]] = {
+    "mp3": ("mp3", None),
+    "opus": ("opus", None),
+    "wav": ("wav", None),
     # Every client takes this for 24 kHz, since nothing in the answer says so.
-    "pcm": _Rendering("pcm16", "audio/pcm", 24_000),
+    "pcm": ("pcm16", 24_000),
 }
+"""Our format and the rate, by the name in ``response_format``; without a rate the voice's own is taken."""
 
 
 class UnknownModel(VoxwireError):
     code = "model_not_found"
     http_status = 404
+
+
+class WrongField(BadRequest):
+    """One field of the body is missing, or of the wrong kind."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
 
 
 # ---- requests
@@ -90,7 +77,7 @@ class VoiceReference(BaseModel):
 
 
 class SpeechBody(BaseModel):
-    """What ``POST /v1/audio/speech`` takes. ``instructions`` is for models that follow some; it is not read."""
+    """What ``POST /v1/audio/speech`` takes. ``instructions`` are for models that follow some; none does yet."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -99,51 +86,36 @@ class SpeechBody(BaseModel):
     voice: str | VoiceReference | None = None
     instructions: str | None = None
     response_format: str | None = None
-    speed: float | None = None
+    speed: float | None = Field(None, ge=0.25, le=4.0)
     stream_format: Literal["audio", "sse"] | None = None
 
 
-def parse(data: Mapping[str, Any]) -> SpeechBody:
-    """Raises ``BadRequest`` with the field's name as its ``context``."""
+def parse(data: Mapping[str, Any], max_characters: int) -> SpeechBody:
+    """Raises ``WrongField`` or ``TextTooLong``."""
     try:
-        return SpeechBody.model_validate(data)
+        body = SpeechBody.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else ""
-        explained = BadRequest(f"{field}: {first['msg'][0].lower()}{first['msg'][1:]}")
-        explained.context = field or None
-        raise explained from None
+        message = first["msg"]
+        raise WrongField(str(first["loc"][0]), message[:1].lower() + message[1:]) from None
+    if len(body.input) > max_characters:
+        raise TextTooLong(f"input may have {max_characters} characters")
+    return body
 
 
-class _Speech:
-    """A request, checked: what to speak, and how to answer."""
-
-    def __init__(self, gateway: Gateway, body: SpeechBody) -> None:
-        limit = gateway.settings.max_text_characters
-        if len(body.input) > limit:
-            raise TextTooLong(f"input may have {limit} characters")
-        self.text = body.input
-        self.rendering = _rendering(body.response_format or "mp3")
-        self.plan = _plan(gateway, body, self.rendering)
-        self.events = body.stream_format == "sse"
-
-
-def _rendering(name: str) -> _Rendering:
-    found = FORMATS.get(name)
-    if found is None:
-        raise UnsupportedFormat(f"response_format is not available here; available are: {', '.join(FORMATS)}")
-    return found
-
-
-def _plan(gateway: Gateway, body: SpeechBody, rendering: _Rendering) -> Plan:
+def plan(gateway: Gateway, body: SpeechBody) -> Plan:
+    """Everything that the body names, found. Raises what ``Sessions.plan`` does, and ``UnknownModel``."""
+    rendering = FORMATS.get(body.response_format or "mp3")
+    if rendering is None:
+        raise UnsupportedFormat(f"this response_format is not available here; available are: {', '.join(FORMATS)}")
     voice = body.voice.id if isinstance(body.voice, VoiceReference) else body.voice
     request = SpeechRequest(
         voice=voice or None,
         provider=_provider(gateway, body.model),
         model=body.model,
         speed=1.0 if body.speed is None else body.speed,
-        format=rendering.format,
-        sample_rate=rendering.sample_rate,
+        format=rendering[0],
+        sample_rate=rendering[1],
         pace=Pace.BURST,
         frame_ms=FRAME_MS,
     )
@@ -161,7 +133,7 @@ def _provider(gateway: Gateway, model: str | None) -> str | None:
         return None
     if model in gateway.providers.status:
         return model
-    raise UnknownModel(f"there is no such model; there are: {', '.join(_models(gateway))}")
+    raise UnknownModel(f"there is no such model here; there are: {', '.join(_models(gateway))}")
 
 
 def _models(gateway: Gateway) -> list[str]:
@@ -177,97 +149,119 @@ _PARAMETERS: dict[type[VoxwireError], str] = {
     TextTooLong: "input",
     NothingToSpeak: "input",
 }
-_CODES: dict[type[VoxwireError], str] = {Unauthorized: "invalid_api_key", RateLimited: "rate_limit_exceeded"}
 _TYPES = {429: "rate_limit_error"}
+_CODES: dict[type[VoxwireError], str] = {Unauthorized: "invalid_api_key", RateLimited: "rate_limit_exceeded"}
 
 
 def error_fields(error: VoxwireError) -> dict[str, Any]:
     """An error in OpenAI's form, less the envelope."""
     status = error.http_status
-    kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    kind = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
     return {
         "message": error.message,
         "type": kind,
-        "param": error.context or _PARAMETERS.get(type(error)),
+        "param": error.name if isinstance(error, WrongField) else _PARAMETERS.get(type(error)),
         "code": _CODES.get(type(error), error.code),
     }
 
 
-class _Events:
+class Reply:
+    """The answers to one request, which all carry its id: that of its session, too, and so the one in the log."""
+
+    def __init__(self) -> None:
+        self.token = uuid.uuid4().hex
+        self.headers = {"x-request-id": self.token}
+
+    def json(self, content: Any) -> Response:
+        return json_response(content, headers=self.headers)
+
+    def refused(self, error: VoxwireError) -> Response:
+        # Without the second the client library would try a failed engine again whatever we know of it.
+        headers = {**self.headers, **retry_headers(error), "x-should-retry": str(error.retryable).lower()}
+        return json_response({"error": error_fields(error)}, error.http_status, headers)
+
+    def form(self, spoken: Plan, body: SpeechBody) -> Form:
+        if body.stream_format == "sse":
+            return Events(self, body.input)
+        return FileForm(DIALECT, {**self.headers, "content-type": spoken.format.mime}, self.refused)
+
+
+class Events:
     """The audio as server-sent events."""
 
     dialect = DIALECT
 
-    def __init__(self, text: str, refused: Any, headers: Mapping[str, str]) -> None:
+    def __init__(self, reply: Reply, text: str) -> None:
+        self.headers: Mapping[str, str] = {
+            **reply.headers,
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-cache",
+        }
         self._text = text
-        self.refused = refused
-        self.headers = {**headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+        self.refused = reply.refused
 
     def audio(self, frame: Audio) -> bytes:
         return b'data: {"type":"speech.audio.delta","audio":"%b"}\n\n' % pybase64.b64encode(frame.data)
 
     def ended(self, ended: Ended) -> bytes:
-        usage = _usage(self._text, ended.audio)
-        return b"data: %b\n\n" % orjson.dumps({"type": "speech.audio.done", "usage": usage})
+        return _event({"type": "speech.audio.done", "usage": usage(self._text, ended.audio)})
 
     def broken(self, error: VoxwireError) -> bytes:
-        return b"data: %b\n\n" % orjson.dumps({"type": "error", "error": error_fields(error)})
+        return _event({"type": "error", "error": error_fields(error)})
 
 
-def _usage(text: str, seconds: float) -> dict[str, int]:
-    """Estimates, as no tokens are involved: four characters of text a token, and twenty tokens a second of sound."""
+def _event(content: Any) -> bytes:
+    return b"data: %b\n\n" % orjson.dumps(content)
+
+
+def usage(text: str, seconds: float) -> dict[str, int]:
+    """Estimates, for no tokens are involved here: one for four characters, and twenty a second of sound."""
     read, made = math.ceil(len(text) / 4), math.ceil(seconds * 20)
     return {"input_tokens": read, "output_tokens": made, "total_tokens": read + made}
 
 
-def _refusal(error: VoxwireError, headers: Mapping[str, str]) -> Response:
-    answer = {**headers, **retry_headers(error), "x-should-retry": "true" if error.retryable else "false"}
-    return json_response({"error": error_fields(error)}, error.http_status, answer)
-
-
 # ---- the routes
+
+Handler = Callable[[Request, Reply], Awaitable[Response | Answer]]
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
     settings = gateway.settings
     limit = body_limit(settings)
 
-    async def speak(request: Request) -> Response | Answer:
-        token = uuid.uuid4().hex
-        headers = {"x-request-id": token}
+    def guarded(handle: Handler) -> Callable[[Request], Awaitable[Response | Answer]]:
+        async def endpoint(request: Request) -> Response | Answer:
+            reply = Reply()
+            try:
+                authenticate(gateway.keys, request)
+                return await handle(request, reply)
+            except VoxwireError as error:
+                gateway.metrics.errors.labels(DIALECT, error.code).inc()
+                return reply.refused(error)
 
-        def refused(error: VoxwireError) -> Response:
-            return _refusal(error, headers)
+        return endpoint
 
-        try:
-            authenticate(gateway.keys, request)
-            data = await read_object(request, limit=limit, timeout=settings.send_timeout)
-            spoken = _Speech(gateway, parse(data))
-        except VoxwireError as error:
-            gateway.metrics.errors.labels(DIALECT, error.code).inc()
-            return refused(error)
-        form: Form
-        if spoken.events:
-            form = _Events(spoken.text, refused, headers)
-        else:
-            form = FileForm(DIALECT, {**headers, "content-type": spoken.rendering.media_type}, refused)
-        produce = speech(gateway.sessions, spoken.plan, spoken.text, DIALECT, token)
-        return Answer(produce, form, gateway.metrics, settings.send_timeout)
+    async def speak(request: Request, reply: Reply) -> Answer:
+        data = await read_object(request, limit=limit, seconds=settings.send_timeout)
+        body = parse(data, settings.max_text_characters)
+        planned = plan(gateway, body)
+        produce = speech(gateway.sessions, planned, body.input, DIALECT, reply.token)
+        return Answer(produce, reply.form(planned, body), gateway.metrics, settings.send_timeout)
 
-    async def models(request: Request) -> Response:
-        return _listing(gateway, request, lambda: {"object": "list", "data": [_model(m) for m in _models(gateway)]})
+    async def models(_: Request, reply: Reply) -> Response:
+        return reply.json({"object": "list", "data": [_model(name) for name in _models(gateway)]})
 
-    async def model(request: Request) -> Response:
-        name = request.path_params["model"]
-
-        def find() -> dict[str, Any]:
-            _provider(gateway, name)
-            return _model(name)
-
-        return _listing(gateway, request, find)
+    async def model(request: Request, reply: Reply) -> Response:
+        name: str = request.path_params["model"]
+        _provider(gateway, name)
+        return reply.json(_model(name))
 
     return [
-        Route("/v1/audio/speech", speak, methods=["POST"]),
-        Route("/v1/models", models),
-        Route("/v1/models/{model}", model),
+        Route("/v1/audio/speech", guarded(speak), methods=["POST"]),
+        Route("/v1/models", guarded(models)),
+        Route("/v1/models/{model}", guarded(model)),
     ]
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "voxwire"}

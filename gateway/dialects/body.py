@@ -1,0 +1,59 @@
+"""Reading the JSON body of a request: bounded in bytes and in time, and every way it can be wrong told apart."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.config import Settings
+from gateway.errors import BadMessage
+
+_BYTES_A_CHARACTER = 12
+"""A character outside the basic plane, written as two ``\\uXXXX`` escapes, as many JSON encoders do."""
+
+
+def body_limit(settings: Settings) -> int:
+    """Bytes of the longest text that is taken, however it is escaped, and of as much around it as a message may
+    have."""
+    return settings.max_message_bytes + settings.max_text_characters * _BYTES_A_CHARACTER
+
+
+async def read_object(request: Request, *, limit: int, seconds: float) -> dict[str, Any]:
+    """The JSON object that the request carries. Raises ``BadMessage``."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise BadMessage("the body must be JSON: send it with 'Content-Type: application/json'")
+    body = await _read(request, limit, seconds)
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadMessage(f"the body is not JSON in UTF-8: {error.msg} at character {error.pos}") from None
+    if not isinstance(data, dict):
+        raise BadMessage("the body must be a JSON object")
+    return data
+
+
+async def _read(request: Request, limit: int, seconds: float) -> bytearray:
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limit:
+                    raise _too_large(limit)
+    except TimeoutError:
+        raise BadMessage(f"the body did not come within {seconds:g} seconds") from None
+    except ClientDisconnect:
+        # Nobody reads the answer; the request just ends as any other wrong one does.
+        raise BadMessage("the connection was closed before the whole body had come") from None
+    return body
+
+
+def _too_large(limit: int) -> BadMessage:
+    return BadMessage(f"the body has more than {limit} bytes")
