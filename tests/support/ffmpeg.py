@@ -1,0 +1,36 @@
+"""ffmpeg as the independent judge of what the encoders made."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+
+import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+
+_RAW = {"pcm16": "s16le", "mulaw": "mulaw", "alaw": "alaw"}
+_CONTAINERS = {"wav": "wav", "mp3": "mp3", "opus": "ogg"}
+
+
+@cache
+def executable() -> str:
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def decode(data: bytes, fmt: str, sample_rate: int) -> NDArray[np.int16]:
+    """``data``, a whole stream in the format named ``fmt``, as mono samples at ``sample_rate``.
+
+    The raw formats are taken to be at ``sample_rate``; the others are resampled to it where they are at another
+    (ffmpeg decodes Opus at 48000). Raises ``ValueError`` with ffmpeg's words for anything it complains of.
+    """
+    if not data:
+        return np.zeros(0, np.int16)
+    rate = ["-ar", str(sample_rate)]
+    source = ["-f", _RAW[fmt], *rate, "-ac", "1"] if fmt in _RAW else ["-f", _CONTAINERS[fmt]]
+    output = ["-f", "s16le", "-ac", "1", *rate]
+    command = [executable(), "-v", "error", *source, "-i", "pipe:0", *output, "pipe:1"]
+    done = subprocess.run(command, input=data, capture_output=True, check=False, timeout=60)
+    if done.returncode or done.stderr:
+        raise ValueError(done.stderr.decode(errors="replace").strip() or f"ffmpeg ended with {done.returncode}")
+    return np.frombuffer(done.stdout, dtype="<i2")
