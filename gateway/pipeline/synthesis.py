@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from gateway.clock import Clock
-from gateway.errors import EngineError, TextTooLong, TimedOut, VoxwireError, from_provider
+from gateway.errors import EngineError, ListenerGone, TextTooLong, TimedOut, VoxwireError, from_provider
 from gateway.pipeline.alignment import TimedWord, Transcript
 from gateway.pipeline.channel import Channel
 from gateway.pipeline.segmenter import Segmenter, speakable
@@ -135,11 +135,10 @@ class Synthesis:
     async def run(self) -> None:
         """Speak until the text ends. Errors of the engine reach the consumer after the sound that came before."""
         async with asyncio.TaskGroup() as group:
-            while (text := await self._next_text()) is not None:
-                while self._no_room():
-                    await self._change()
-                if self._failed:
-                    break
+            while await self._turn():
+                # Nothing is awaited between the queue and the transcript: a cancel finds all text in one of them.
+                text = self._texts.popleft()
+                self._waiting -= len(text)
                 speech = _Speech(self.transcript.add(text), text, self._limits.ahead)
                 self._making += 1
                 if not speakable(text):
@@ -151,24 +150,31 @@ class Synthesis:
             self._finished = True
             self._arrived.set()
 
-    async def _next_text(self) -> str | None:
-        while not self._texts:
-            if self._ended:
-                return None
-            try:
-                async with asyncio.timeout(self._limits.text_timeout):
+    async def _turn(self) -> bool:
+        """Wait until there is text to speak and room for its sound. False when nothing more is to be spoken."""
+        while not self._failed:
+            if not self._texts:
+                if self._ended:
+                    return False
+                await self._text_or_timeout()
+            elif self._no_room():
+                await self._change()
+            else:
+                return True
+        return False
+
+    async def _text_or_timeout(self) -> None:
+        try:
+            async with asyncio.timeout(self._limits.text_timeout):
+                while not (self._texts or self._ended or self._failed):
                     await self._change()
-            except TimeoutError:
-                if self._texts or self._ended:
-                    continue
-                self._fail(TimedOut(f"no text came for {self._limits.text_timeout:g} seconds"))
-                return None
-        text = self._texts.popleft()
-        self._waiting -= len(text)
-        return text
+        except TimeoutError:
+            if self._texts or self._ended:
+                return
+            self._fail(TimedOut(f"no text came for {self._limits.text_timeout:g} seconds"))
 
     def _no_room(self) -> bool:
-        if self._failed or not self._speeches:
+        if not self._speeches:
             return False
         if self._making >= 2 or (self._making and not self._speeches[-1].sounding):
             return True
@@ -186,6 +192,9 @@ class Synthesis:
             self._fail(from_provider(error), speech)
         except VoxwireError as error:
             self._fail(error, speech)
+        except ListenerGone:
+            # Raised where words were told: the caller's doing, not the engine's.
+            raise
         except Exception as error:  # noqa: BLE001 - whatever an engine raises is the engine's failure
             failure = EngineError(f"engine {self._provider.id!r} failed")
             failure.__cause__ = error

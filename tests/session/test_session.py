@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from gateway.errors import IllegalMove, ListenerGone, Overloaded
-from gateway.events import Cancelled, Ended, Event, Failed, Pace, Queued
+from gateway.events import Cancelled, Ended, Event, Failed, Pace, Queued, Words
 from providers.base import EngineFailed
 from tests.support.engines import Deaf, Hang, Raise, Say, Scripted, Wait, sound
 from tests.support.rig import Listener, gateway
@@ -77,6 +77,21 @@ async def test_cancel_stops_the_engine_and_says_what_was_heard() -> None:
         assert last.text_spoken + last.text_remaining == "One two three four. Five six seven eight. And not ended"
         assert len(listener.frames) == frames
         assert engine.active == 0
+
+
+@virtual_time
+async def test_cancel_loses_no_text_that_waits_for_its_turn() -> None:
+    engine = Scripted()
+    engine.otherwise(Say(sound(1000)), Hang())
+    text = "The first sentence is here. The second sentence is here. The third sentence is here. And the"
+    async with gateway(engine) as made:
+        listener = Listener(made).start()
+        listener.session.text(text)
+        await settle()
+        listener.session.cancel()
+        last = await listener.done()
+        assert isinstance(last, Cancelled)
+        assert last.text_spoken + last.text_remaining == text
 
 
 @virtual_time
@@ -235,6 +250,26 @@ async def test_a_listener_who_goes_ends_the_session_and_is_told_nothing() -> Non
         assert len(said) == 3
         assert engine.active == 0
         assert b'outcome="vanished",provider="scripted"} 1.0' in await made.scrape()
+
+
+@virtual_time
+async def test_a_listener_who_goes_while_words_are_told_is_not_the_engines_failure() -> None:
+    engine = Scripted()
+    engine.otherwise(*[Say(sound(1000))] * 3)
+    async with gateway(engine) as made:
+        session = Listener(made, timestamps=True).session
+        session.text("One two three four five six. ", flush=True)
+
+        async def emit(event: Event) -> None:
+            if isinstance(event, Words):
+                raise ListenerGone
+
+        with pytest.raises((ListenerGone, ExceptionGroup)):
+            await session.run(emit)
+        made.sessions.close(session)
+        page = await made.scrape()
+        assert b'outcome="vanished"' in page
+        assert b'outcome="failed"' not in page
 
 
 @virtual_time
