@@ -4,6 +4,7 @@
 /**
  * @typedef {object} Sink
  * @property {(piece: string) => void} text
+ * @property {() => void} flush speak what has come, without a look at what follows
  * @property {() => void} end
  */
 
@@ -16,6 +17,8 @@
 
 /** Between two words, in ms: about the speed of a fast language model. */
 const WORD_MS = 60;
+/** A typist who rests this long behind a punctuation mark is heard. */
+const REST_MS = 500;
 
 /**
  * @param {string} text
@@ -65,7 +68,15 @@ export function asTyped(field) {
   let sent = "";
   /** @type {Sink | null} */
   let sink = null;
-  const forward = () => send(completed(field.value, sent));
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let rest;
+  const forward = () => {
+    send(completed(field.value, sent));
+    clearTimeout(rest);
+    rest = setTimeout(() => {
+      if (restsAtMark(field.value, sent)) sink?.flush();
+    }, REST_MS);
+  };
   /** @param {string} piece */
   const send = (piece) => {
     if (sink === null || piece === "") return;
@@ -74,6 +85,7 @@ export function asTyped(field) {
   };
   const detach = () => {
     field.removeEventListener("input", forward);
+    clearTimeout(rest);
     sink = null;
   };
   return {
@@ -115,4 +127,13 @@ export function tokens(text) {
 export function completed(value, sent) {
   if (!value.startsWith(sent)) return "";
   return value.slice(sent.length).match(/^.*[\s\p{P}]/su)?.[0] ?? "";
+}
+
+/**
+ * @param {string} value what the field holds
+ * @param {string} sent what has gone out
+ * @returns {boolean} all of it has gone out, and it ends a clause
+ */
+export function restsAtMark(value, sent) {
+  return value === sent && /[.!?,;:\u2026\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f\n]["')\]\s]*$/u.test(value);
 }

@@ -89,6 +89,7 @@ export class Speech {
         this.view.sent(text);
         this.connection.send({ type: "text", context: this.context, text });
       },
+      flush: () => this.connection.send({ type: "text", context: this.context, text: "", flush: true }),
       end: () => {
         this.player.closeText();
         this.connection.send({ type: "end", context: this.context });

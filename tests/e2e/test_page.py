@@ -44,7 +44,14 @@ async def open_page(gateway: Gateway, **context: Any) -> AsyncIterator[Page]:
 
 
 async def until(page: Page, condition: str) -> None:
-    await page.wait_for_function(condition, timeout=WAIT_MS)
+    from playwright.async_api import TimeoutError as TimedOut
+
+    try:
+        await page.wait_for_function(condition, timeout=WAIT_MS)
+    except TimedOut:
+        seen = await page.evaluate("Object.fromEntries(Object.keys(voxwire).map((name) => [name, voxwire[name]]))")
+        said = await page.inner_text("#status")
+        raise AssertionError(f"never came: {condition}; the page says {said!r} and holds {seen}") from None
 
 
 async def number(page: Page, name: str) -> float:
