@@ -34,6 +34,7 @@ PACKAGES = (
 _NO_SPEECH = {"mock_tone"}
 """Engines that make sound, but do not speak."""
 _CLOSE_TIMEOUT = 10.0
+_VOICES_SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ async def check_engine(name: str, limit: float) -> Check:
         engines.get(name)
         voices = [voice.id for _, voice in engines.voices]
         took = time.monotonic() - began
-        return Check(label, True, f"started in {took:.1f} s; {len(voices)} voices: {', '.join(voices)}")
+        return Check(label, True, f"started in {took:.1f} s; {_listed(voices)}")
     except TimeoutError:
         return Check(label, False, f"did not start within {limit:g} s", f"voxwire doctor --timeout {limit * 4:g}")
     except MissingDependency as error:
@@ -96,6 +97,11 @@ async def check_engine(name: str, limit: float) -> Check:
                 await engines.close()
         except TimeoutError:
             pass
+
+
+def _listed(voices: list[str]) -> str:
+    shown = ", ".join(voices[:_VOICES_SHOWN])
+    return f"voices: {shown}" + (f" and {len(voices) - _VOICES_SHOWN} more" if len(voices) > _VOICES_SHOWN else "")
 
 
 def _python() -> Check:

@@ -57,6 +57,7 @@ def _teller(settings: Settings) -> Callable[[str], None]:
         key = bool(settings.api_keys)
         at = "" if url == DEFAULT_URL else f" --url {url}"
         header = " -H 'authorization: Bearer KEY'" if key else ""
+        header += " -H 'content-type: application/json'"
         body = """-d '{"input": "Hello there. How are you?"}'"""
         answer(f"Voxwire is ready at {url}")
         answer()

@@ -50,8 +50,9 @@ class Address:
 
     def away(self, error: BaseException) -> GatewayAway:
         """No gateway answers there."""
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        return GatewayAway(f"no gateway answers at {self.base}: {reason or type(error).__name__}")
+        cause = getattr(error, "reason", error)
+        reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+        return GatewayAway(f"no gateway answers at {self.base} ({reason})")
 
     def refused(self, status: int, body: bytes | None) -> VoxwireClientError:
         """An HTTP status that says no, as the gateway's own error where its body has one."""

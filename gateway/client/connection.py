@@ -25,7 +25,7 @@ from gateway.client.messages import AUDIO, HEADER, SUBPROTOCOL, VERSION, Frame
 
 log = logging.getLogger("voxwire.client")
 
-STALLED = 5.0
+STALLED = 2.0
 """Seconds after which a reader that took nothing counts as gone. A gateway itself gives up after 10."""
 _FINAL = ("ended", "cancelled")
 _MAX_MESSAGE = 2**22

@@ -37,7 +37,9 @@ class _Writer(Protocol):
 
 class _Wav:
     def __init__(self, path: Path, sample_rate: int) -> None:
-        self._wave = wave.open(str(path), "wb")  # noqa: SIM115 - closed by ``close``
+        # Opened here, because ``wave`` complains at its collection where it could not open a path.
+        self._file = path.open("wb")
+        self._wave = wave.open(self._file, "wb")  # noqa: SIM115 - closed by ``close``
         self._wave.setnchannels(1)
         self._wave.setsampwidth(2)
         self._wave.setframerate(sample_rate)
@@ -47,6 +49,7 @@ class _Wav:
 
     def close(self) -> None:
         self._wave.close()
+        self._file.close()
 
 
 class AudioFile:

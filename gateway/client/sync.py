@@ -177,7 +177,7 @@ class Client:
     ``timeout``: seconds that the gateway may take to answer (to accept a connection, a speech, a cancel).
     ``max_unread``: seconds of audio that a speech holds for a reader that is slow. When they are full the
     gateway has to wait, and its engine with it. While other speeches share the connection, one whose reader
-    takes nothing for 5 s is cancelled instead, with the error ``not_read``.
+    takes nothing for 2 s is cancelled instead, with the error ``not_read``.
     """
 
     def __init__(

@@ -14,11 +14,7 @@ from typing import Any
 import pytest
 
 from gateway.client import CancelResult, Client, ConnectionFailed, SpeechError, Voice, VoxwireClientError
-from tests.support.fake_gateway import FakeGateway, Peer, heard
-
-
-async def nothing(peer: Peer, message: dict[str, Any]) -> None:
-    pass
+from tests.support.fake_gateway import FakeGateway, Peer, heard, nothing
 
 
 def client_threads() -> list[threading.Thread]:

@@ -118,8 +118,8 @@ async def _cancel(peer: Peer, message: dict[str, Any]) -> None:
     )
 
 
-async def _nothing(peer: Peer, message: dict[str, Any]) -> None:
-    pass
+async def nothing(peer: Peer, message: dict[str, Any]) -> None:
+    """The handler of a gateway that does not answer."""
 
 
 class FakeGateway:
@@ -137,7 +137,7 @@ class FakeGateway:
             "text": _text,
             "end": _end,
             "cancel": _cancel,
-            "playhead": _nothing,
+            "playhead": nothing,
             **(on or {}),
         }
         self._refuse = refuse

@@ -1,0 +1,72 @@
+"""What the doctor finds, and the fixes that it names."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import sys
+
+import pytest
+
+from gateway import doctor
+from gateway.cli import main
+
+
+async def test_the_doctor_starts_an_engine_for_real() -> None:
+    check = await doctor.check_engine("mock_tone", 10.0)
+    assert check.ok
+    assert "en-US-mock-1" in check.found
+
+
+async def test_the_doctor_gives_the_line_that_installs_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    from providers.registry import PROVIDERS, Row
+
+    monkeypatch.setitem(PROVIDERS, "piper", Row("providers.tone:Tone", "pip install 'voxwire[piper]'", ""))
+    monkeypatch.setitem(sys.modules, "providers.tone", None)
+    check = await doctor.check_engine("piper", 10.0)
+    assert (check.ok, check.fix) == (False, "pip install 'voxwire[piper]'")
+
+
+async def test_the_doctor_does_not_wait_for_an_engine_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from providers.tone import Tone
+
+    async def hang(_: Tone) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Tone, "start", hang)
+    check = await doctor.check_engine("mock_tone", 0.01)
+    assert not check.ok
+    assert "did not start within" in check.found
+
+
+def test_a_tone_alone_is_no_speech() -> None:
+    tone = doctor.Check("engine mock_tone", ok=True, found="")
+    assert not doctor.can_speak([tone, doctor.Check("engine hibari", ok=False, found="")])
+    assert doctor.can_speak([tone, doctor.Check("engine hibari", ok=True, found="")])
+
+
+def test_the_doctor_prints_a_table_and_the_fixes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from providers.registry import PROVIDERS
+
+    for name in set(PROVIDERS) - {"mock_tone"}:
+        monkeypatch.delitem(PROVIDERS, name)
+    monkeypatch.setattr(doctor, "PACKAGES", ("orjson", "voxwire-not-there"))
+    monkeypatch.setenv("VOXWIRE_PORT", "0")
+    assert main(["doctor"]) == 1
+    output = capsys.readouterr().out
+    assert re.search(r"^ok +orjson +\d", output, re.MULTILINE)
+    assert re.search(r"^FAIL +voxwire-not-there +not installed\n +fix: .* install voxwire-not-there$", output, re.M)
+    assert "No engine can speak." in output
+
+
+def test_the_doctor_finds_a_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("VOXWIRE_PORT", str(taken.getsockname()[1]))
+        check = next(check for check in doctor.check_machine() if check.name == "port")
+    assert not check.ok
+    assert "in use" in check.found
