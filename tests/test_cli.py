@@ -205,6 +205,20 @@ def test_an_address_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str])
     assert "is no address of a gateway" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("piece", "typed", "whole"),
+    [
+        ("Hello there.\n", False, True),
+        ("a line that was\n", False, False),
+        ("a line that was\n", True, True),
+        ("Hello.", False, False),
+        ("\n", False, False),
+    ],
+)
+def test_a_line_is_spoken_at_once_where_it_is_whole(piece: str, typed: bool, whole: bool) -> None:
+    assert say._is_whole(piece, typed=typed) is whole
+
+
 # ---- players
 
 

@@ -6,17 +6,21 @@ import argparse
 import codecs
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from gateway.cli.player import NoPlayer, find_player, play
 from gateway.cli.terminal import Progress, answer, fail, note
+from gateway.client.errors import VoxwireClientError
 from gateway.client.files import AudioFile, format_for
 from gateway.client.messages import Options
 from gateway.client.sync import Client, Speech
 
 DEFAULT_FILE = "speech.wav"
 _STANDARD = "-"
+_ENDS = (".", "!", "?", "…", "。", "！", "？", '."', '!"', '?"', ".”", "!”", "?”")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,12 +50,16 @@ class _Saying:
 
     def run(self) -> int:
         arguments = self._arguments
-        text = self._typed() if self._from_stdin else " ".join(arguments.text)
         with Progress(self._describe), Client(arguments.url, api_key=arguments.api_key) as client:
-            if not self._from_stdin:
+            if self._from_stdin:
+                self._speech = client.stream(**self._options())
+            else:
                 self._asked_at = time.monotonic()
-            self._speech = client.speak(text, **self._options())
+                self._speech = client.speak(" ".join(arguments.text), **self._options())
             with self._speech as speech:
+                if self._from_stdin:
+                    # A daemon: nothing can interrupt it while it waits for input.
+                    threading.Thread(target=self._feed, args=(speech,), name="voxwire stdin", daemon=True).start()
                 self._speak(speech)
                 ended = speech.completed()
         self._report(ended.audio_ms / 1000)
@@ -96,6 +104,14 @@ class _Saying:
             self._seconds = frame.position / speech.sample_rate
             yield frame.data
 
+    def _feed(self, speech: Speech) -> None:
+        typed = sys.stdin.isatty()
+        # When the speech is over first, whoever reads it is told why.
+        with suppress(VoxwireClientError):
+            for piece in self._typed():
+                speech.send(piece, flush=_is_whole(piece, typed=typed))
+            speech.end()
+
     def _typed(self) -> Iterator[str]:
         """Standard input as it comes: a token of a language model, or a line of a person."""
         if sys.stdin.isatty():
@@ -127,3 +143,12 @@ class _Saying:
             note(line)
         else:
             answer(f"{self._path}: {line}")
+
+
+def _is_whole(piece: str, *, typed: bool) -> bool:
+    """Whether to speak now, and not wait for what follows: a line that a person typed, or that ends a sentence.
+
+    Other lines may be one sentence that was wrapped.
+    """
+    text = piece.rstrip()
+    return piece.endswith("\n") and (typed or text.endswith(_ENDS))
