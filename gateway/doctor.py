@@ -26,7 +26,6 @@ PACKAGES = (
     "numpy",
     "av",
     "lameenc",
-    "soxr",
     "ffmpeg-python",
     "imageio-ffmpeg",
     "hibari-tts",

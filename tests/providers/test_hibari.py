@@ -118,3 +118,16 @@ async def test_float_sound_is_clipped_and_faded_at_both_ends() -> None:
 @pytest.mark.parametrize("size", [0, 1, 2, 3])
 async def test_very_short_sound_is_converted(size: int) -> None:
     assert len(to_pcm(np.ones(size, np.float32))) == 2 * size
+
+
+async def test_the_first_word_comes_without_the_engines_long_silence(engine: Hibari) -> None:
+    sound = np.frombuffer(b"".join(await pieces(engine, "The doctor asked her to come back.")), "<i2")
+    loud = np.flatnonzero(np.abs(sound.astype(np.int32)) > 328)
+    assert 0.07 <= loud[0] / 24000 <= 0.09
+    assert (len(sound) - loud[-1]) / 24000 == pytest.approx(0.4, abs=0.01)
+
+
+async def test_the_pause_behind_a_clause_is_shorter_than_behind_a_sentence(engine: Hibari) -> None:
+    sound = np.frombuffer(b"".join(await pieces(engine, "When the phone rang,")), "<i2")
+    loud = np.flatnonzero(np.abs(sound.astype(np.int32)) > 328)
+    assert (len(sound) - loud[-1]) / 24000 == pytest.approx(0.16, abs=0.01)
