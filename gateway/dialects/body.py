@@ -9,10 +9,20 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from gateway.config import Settings
-from gateway.errors import BadMessage
+from gateway.errors import BadMessage, VoxwireError
 
 _BYTES_A_CHARACTER = 12
 """A character outside the basic plane, written as two ``\\uXXXX`` escapes, as many JSON encoders do."""
+
+
+class Unread(BadMessage):
+    """The rest of the body was not waited for."""
+
+
+def closing(error: VoxwireError) -> dict[str, str]:
+    """The header that ends the connection, where the client may send its body for ever. Not where it has said how
+    long the body is: it could then lose the answer, which comes while it still writes."""
+    return {"connection": "close"} if isinstance(error, Unread) else {}
 
 
 def body_limit(settings: Settings) -> int:
@@ -39,21 +49,17 @@ async def read_object(request: Request, *, limit: int, seconds: float) -> dict[s
 async def _read(request: Request, limit: int, seconds: float) -> bytearray:
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
-        raise _too_large(limit)
+        raise BadMessage(f"the body has more than {limit} bytes")
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
             async for piece in request.stream():
                 body += piece
                 if len(body) > limit:
-                    raise _too_large(limit)
+                    raise Unread(f"the body has more than {limit} bytes")
     except TimeoutError:
-        raise BadMessage(f"the body did not come within {seconds:g} seconds") from None
+        raise Unread(f"the body did not come within {seconds:g} seconds") from None
     except ClientDisconnect:
         # Nobody reads the answer; the request just ends as any other wrong one does.
         raise BadMessage("the connection was closed before the whole body had come") from None
     return body
-
-
-def _too_large(limit: int) -> BadMessage:
-    return BadMessage(f"the body has more than {limit} bytes")

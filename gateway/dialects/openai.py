@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.dialects.body import body_limit, read_object
+from gateway.dialects.body import body_limit, closing, read_object
 from gateway.dialects.refusal import authenticate, json_response, retry_headers
 from gateway.dialects.responder import Answer, FileForm, Form, speech
 from gateway.errors import (
@@ -177,8 +177,8 @@ class Reply:
 
     def refused(self, error: VoxwireError) -> Response:
         # Without the second the client library would try a failed engine again whatever we know of it.
-        headers = {**self.headers, **retry_headers(error), "x-should-retry": str(error.retryable).lower()}
-        return json_response({"error": error_fields(error)}, error.http_status, headers)
+        advice = {**retry_headers(error), **closing(error), "x-should-retry": str(error.retryable).lower()}
+        return json_response({"error": error_fields(error)}, error.http_status, {**self.headers, **advice})
 
     def form(self, spoken: Plan, body: SpeechBody) -> Form:
         if body.stream_format == "sse":

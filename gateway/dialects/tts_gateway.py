@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 
 from audio import formats
 from audio.formats import AudioFormat
-from gateway.dialects.body import body_limit, read_object
+from gateway.dialects.body import body_limit, closing, read_object
 from gateway.dialects.refusal import authenticate, json_response, refuse, retry_headers
 from gateway.dialects.replay import exact, replay
 from gateway.dialects.responder import Answer, FileForm, Produce, speech
@@ -212,7 +212,7 @@ def _form(session: str, chosen: AudioFormat) -> FileForm:
 def _refusal(error: VoxwireError) -> Response:
     """``detail`` is where the earlier gateway's clients look; ``code`` and ``retryable`` are ours."""
     body = {"detail": error.message, "code": error.code, "retryable": error.retryable}
-    return json_response(body, error.http_status, retry_headers(error))
+    return json_response(body, error.http_status, {**retry_headers(error), **closing(error)})
 
 
 def _invalid(error: ValidationError) -> Response:
