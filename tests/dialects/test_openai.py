@@ -75,7 +75,7 @@ async def test_the_synchronous_client_gets_a_file() -> None:
         ("pcm", "audio/pcm", sound(1)),
     ],
 )
-async def test_each_format_comes_with_its_content_type(name: str, kind: str, begins: bytes) -> None:
+async def test_each_format_comes_with_its_content_type(name: Any, kind: str, begins: bytes) -> None:
     async with serving(engines=[Scripted()]) as served, client(served) as made:
         answer = await made.audio.speech.create(**SPEECH, response_format=name)
         assert answer.response.headers["content-type"] == kind
@@ -326,7 +326,7 @@ async def test_an_engine_that_fails_before_its_first_sound_is_a_status(
 
 
 @pytest.mark.parametrize("name", ["pcm", "wav", "mp3", "opus"])
-async def test_an_engine_that_fails_later_breaks_the_transfer(name: str) -> None:
+async def test_an_engine_that_fails_later_breaks_the_transfer(name: Any) -> None:
     engine = Scripted()
     engine.otherwise(Say(sound(500)), Raise(EngineFailed("it broke")))
     async with serving(engines=[engine]) as served, client(served) as made:
@@ -377,7 +377,7 @@ async def test_a_client_that_goes_before_the_first_sound_stops_the_engine() -> N
 
 
 @pytest.mark.parametrize("stream_format", ["audio", "sse"])
-async def test_a_client_that_goes_in_the_middle_stops_the_engine(stream_format: str) -> None:
+async def test_a_client_that_goes_in_the_middle_stops_the_engine(stream_format: Any) -> None:
     engine = Scripted()
     engine.otherwise(Say(sound(200)), Hang())
     async with serving(engines=[engine]) as served, client(served) as made:
