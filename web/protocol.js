@@ -9,7 +9,6 @@ export const HEADER_BYTES = 16;
 const VERSION = 1;
 const TYPE_AUDIO = 1;
 const FLAG_FIRST = 1;
-const FLAG_LAST = 2;
 
 /**
  * @typedef {{type: "start", context: string, voice?: string, provider?: string, format: "pcm16", sample_rate: number,
@@ -44,7 +43,6 @@ const FLAG_LAST = 2;
  * @property {number} sequence from 0, without gaps
  * @property {number} position samples of the context before this frame
  * @property {boolean} first
- * @property {boolean} last
  * @property {Int16Array} samples s16le mono
  */
 
@@ -90,7 +88,6 @@ export function parseFrame(buffer) {
     sequence: view.getUint32(8),
     position: view.getUint32(12),
     first: (flags & FLAG_FIRST) !== 0,
-    last: (flags & FLAG_LAST) !== 0,
     samples: samplesOf(view),
   };
 }

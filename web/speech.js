@@ -139,7 +139,6 @@ export class Speech {
     const samples = /** @type {Int16Array<ArrayBuffer>} */ (frame.samples);
     this.recording.add(samples);
     this.player.push(samples);
-    if (frame.last) this.player.finish();
   }
 
   /** @param {import("./protocol.js").ServerEvent} event of this context */
