@@ -113,18 +113,20 @@ class VoxwireWebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def send_message(self, data: bytes | str) -> None:
         """Send one message. Raises ``ListenerGone`` when the connection is closed or closing."""
+        if not self.writable.is_set():
+            await self.writable.wait()
         if isinstance(data, str):
-            await self._write(b"\x81", data.encode(), b"")
+            self._write(b"\x81", data.encode(), b"")
         else:
-            await self._write(b"\x82", data, b"")
+            self._write(b"\x82", data, b"")
 
     async def send_frame(self, header: bytes, payload: bytes | memoryview) -> None:
         """Send one binary message of two parts, which are copied once."""
-        await self._write(b"\x82", header, payload)
-
-    async def _write(self, opcode: bytes, first: bytes, second: bytes | memoryview) -> None:
         if not self.writable.is_set():
             await self.writable.wait()
+        self._write(b"\x82", header, payload)
+
+    def _write(self, opcode: bytes, first: bytes, second: bytes | memoryview) -> None:
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             raise ListenerGone
         length = len(first) + len(second)
