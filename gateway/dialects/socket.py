@@ -7,6 +7,7 @@ Contexts run beside the loop, so a ``cancel`` is read at once however slow the l
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from gateway.dialects.window import Window
 from gateway.errors import (
     IllegalMove,
+    Internal,
     ListenerGone,
     TooManyContexts,
     UnknownContext,
@@ -40,6 +42,8 @@ from gateway.events import (
 from gateway.runtime import Gateway
 from gateway.session.session import Session
 from gateway.transport import Wire, wire
+
+log = logging.getLogger(__name__)
 
 _LAST = (Ended, Cancelled, Failed)
 
@@ -98,6 +102,8 @@ class Connection:
         self._wire: Wire = wire(socket.scope, socket.send)
         self._contexts: dict[str, Context] = {}
         self._starts = 0
+        self._running = 0
+        """Contexts whose task is not over; those of them that still say their last word have no name any more."""
         self._closed = False
         self._group = asyncio.TaskGroup()
 
@@ -121,6 +127,9 @@ class Connection:
                             context.task.cancel()
         except* ListenerGone:
             pass
+        except* Exception:
+            log.exception("a connection failed")
+            await self._fail()
         finally:
             self._gateway.connections.discard(self)
             gauge.dec()
@@ -175,7 +184,7 @@ class Connection:
         name = command.context
         if name in self._contexts:
             raise IllegalMove("'start' may not come now: a context of this name is running; cancel it first")
-        if len(self._contexts) >= self._gateway.settings.max_contexts:
+        if self._running >= self._gateway.settings.max_contexts:
             raise TooManyContexts(f"a connection may have {self._gateway.settings.max_contexts} contexts at a time")
         sessions, settings = self._gateway.sessions, self._gateway.settings
         plan = sessions.plan(command.request)
@@ -187,8 +196,13 @@ class Connection:
         context = Context(name, number, self._starts, session, window)
         self._contexts[name] = context
         context.task = self._group.create_task(session.run(partial(self._say, context)))
+        self._running += 1
         # Not in the task itself: a task that is cancelled before its first step runs none of its code.
-        context.task.add_done_callback(lambda _: sessions.close(session))
+        context.task.add_done_callback(lambda _: self._over(session))
+
+    def _over(self, session: Session) -> None:
+        self._running -= 1
+        self._gateway.sessions.close(session)
 
     async def _say(self, context: Context, event: Event) -> None:
         if type(event) is Audio:
@@ -233,6 +247,10 @@ class Connection:
         await self._wire.send(self._dialect.refusal(error, context, final=final))
         if final:
             await self._close_if_done(error.close_code)
+
+    async def _fail(self) -> None:
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await self._socket.close(Internal.close_code)
 
     async def _close_if_done(self, code: int) -> None:
         """Close the connection of a dialect that is over with its last context."""
