@@ -94,7 +94,7 @@ class PlayheadMessage(_Message):
     type: Literal["playhead"]
     context: ContextName
     played_ms: float = Field(ge=0)
-    underruns: int | None = Field(None, ge=0)
+    underruns: int | None = Field(None, ge=0, le=1_000_000)
 
 
 class PingMessage(_Message):
@@ -150,7 +150,10 @@ def _explained(error: ValidationError, data: dict[str, Any]) -> VoxwireError:
     first = error.errors(include_input=False, include_url=False)[0]
     path = [str(part) for part in first["loc"][1:]] or ["type"]
     kind = BadRequest if first["type"] in _OUT_OF_RANGE else BadMessage
-    explained = kind(f"{'.'.join(path)}: {first['msg'][0].lower()}{first['msg'][1:]}")
+    reason = first["msg"][0].lower() + first["msg"][1:]
+    if first["type"] == "union_tag_invalid":
+        reason = f"there is no such message; there are: {first['ctx']['expected_tags']}"
+    explained = kind(f"{'.'.join(path)}: {reason}")
     context = data.get("context")
     explained.context = context if isinstance(context, str) else None
     return explained

@@ -81,8 +81,8 @@ class Sessions:
             raise from_provider(error) from None
         try:
             chosen = formats.find(request.format)
-        except formats.UnknownFormat as error:
-            raise UnsupportedFormat(str(error)) from None
+        except formats.UnknownFormat:
+            raise UnsupportedFormat(f"there is no such format; there are: {', '.join(formats.FORMATS)}") from None
         rate = request.sample_rate
         if rate is None:
             rate = chosen.nearest_rate(voice.sample_rate)
