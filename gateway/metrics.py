@@ -8,7 +8,7 @@ and stress panel read them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import NamedTuple, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,10 +19,6 @@ from prometheus_client import (
     generate_latest,
 )
 
-if TYPE_CHECKING:
-    from gateway.admission.capacity import Capacity
-    from gateway.session.session import Session
-
 _FAST = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
 _OWN = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 _CONTINUITY_MS = (50, 100, 200)
@@ -30,6 +26,35 @@ _CONTINUITY_MS = (50, 100, 200)
 
 # A time of birth beside every series doubles their number and tells nothing here.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Counted(NamedTuple):
+    """What a session has counted since its start. Seconds, but for the last."""
+
+    audio: float = 0.0
+    """Of sound sent."""
+    made: float = 0.0
+    """Of sound that the engine made."""
+    engine: float = 0.0
+    """Of waiting for the engine."""
+    encoder: float = 0.0
+    """In the encoder."""
+    underrun: float = 0.0
+    """Of gaps that a listener without a buffer heard."""
+    underruns: int = 0
+
+
+class Places(Protocol):
+    """What the series of admission are read from."""
+
+    places: int
+    waiting_room: int
+    refused: int
+
+    @property
+    def taken(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
 
 
 class Metrics:
@@ -98,7 +123,7 @@ class Metrics:
         self.seed_full = counter("tts_session_queue_full", "Sessions refused because too many waited")
         self._refused = 0
 
-    def observe_capacity(self, capacity: Capacity) -> None:
+    def observe_places(self, capacity: Places) -> None:
         """Read the gauges of admission; called before a scrape is rendered."""
         for gauge, value in (
             (self.places, capacity.taken),
@@ -112,14 +137,8 @@ class Metrics:
         self.seed_full.inc(capacity.refused - self._refused)
         self._refused = capacity.refused
 
-    def observe_sessions(self, sessions: Iterable[Session]) -> None:
-        """Add what running sessions have counted so far, and measure what waits in them."""
-        pcm = encoded = 0.0
-        for session in sessions:
-            session.meter.flush(session)
-            depths = session.depths
-            pcm += depths[0]
-            encoded += depths[1]
+    def observe_queues(self, pcm: float, encoded: float) -> None:
+        """Seconds of sound that wait between the stages of all sessions together."""
         self.queued.labels("pcm").set(pcm)
         self.queued.labels("encoded").set(encoded)
 
@@ -138,7 +157,7 @@ class Meter:
         self._dialect = dialect
         self._provider = provider
         self._format = format_
-        self._flushed = (0.0, 0.0, 0.0, 0.0, 0.0, 0)
+        self._flushed = Counted()
         self._reported = 0
         metrics.active.labels(provider).inc()
         metrics.seed_active.labels(provider).inc()
@@ -154,32 +173,30 @@ class Meter:
             self._m.reported.labels(self._provider).inc(total - self._reported)
             self._reported = total
 
-    def flush(self, session: Session) -> None:
+    def flush(self, counted: Counted) -> None:
+        """Add what was counted since the last time."""
         m, provider = self._m, self._provider
-        now = session.counted
-        audio, made, engine, encoder, underrun, stalls = (
-            value - before for value, before in zip(now, self._flushed, strict=True)
-        )
-        self._flushed = now
-        m.audio.labels(provider, self._format).inc(audio)
-        m.made.labels(provider).inc(made)
-        m.engine_time.labels(provider).inc(engine)
-        m.encoder_time.labels(self._format).inc(encoder)
-        m.underrun.labels(provider).inc(underrun)
-        m.stalls.labels(provider).inc(stalls)
+        grown = Counted._make(now - before for now, before in zip(counted, self._flushed, strict=True))
+        self._flushed = counted
+        m.audio.labels(provider, self._format).inc(grown.audio)
+        m.made.labels(provider).inc(grown.made)
+        m.engine_time.labels(provider).inc(grown.engine)
+        m.encoder_time.labels(self._format).inc(grown.encoder)
+        m.underrun.labels(provider).inc(grown.underrun)
+        m.stalls.labels(provider).inc(grown.underruns)
 
-    def close(self, outcome: str, session: Session) -> None:
-        """The session is over; called exactly once."""
-        self.flush(session)
+    def close(self, outcome: str, counted: Counted, longest_gap: float | None) -> None:
+        """The session is over; called exactly once. ``longest_gap`` (seconds) is ``None`` where nothing was sent."""
+        self.flush(counted)
         m, provider = self._m, self._provider
         m.active.labels(provider).dec()
         m.seed_active.labels(provider).dec()
         m.sessions.labels(provider, self._format, self._dialect, outcome).inc()
         m.seed_sessions.labels(provider, "completed" if outcome == "ended" else "failed").inc()
-        m.wasted.labels(provider).inc(max(0.0, session.counted[1] - session.counted[0]))
-        if session.playback.started:
-            gap = session.playback.longest_gap * 1000
-            for bound in _CONTINUITY_MS:
-                if gap <= bound:
-                    m.continuity.labels(provider, str(bound)).inc()
-            m.continuity.labels(provider, "+Inf").inc()
+        m.wasted.labels(provider).inc(max(0.0, counted.made - counted.audio))
+        if longest_gap is None:
+            return
+        for bound in _CONTINUITY_MS:
+            if longest_gap * 1000 <= bound:
+                m.continuity.labels(provider, str(bound)).inc()
+        m.continuity.labels(provider, "+Inf").inc()

@@ -108,8 +108,13 @@ class Gateway:
 
     async def scrape(self) -> bytes:
         """The metrics, with every gauge read now. Rendered on a thread: it takes milliseconds."""
-        self.metrics.observe_capacity(self.capacity)
-        self.metrics.observe_sessions(self.sessions.live)
+        self.metrics.observe_places(self.capacity)
+        pcm = encoded = 0.0
+        for session in self.sessions.live:
+            session.meter.flush(session.counted)
+            pcm += session.depths[0]
+            encoded += session.depths[1]
+        self.metrics.observe_queues(pcm, encoded)
         self.metrics.lateness.set(self.wheel.lateness)
         usage, remaining = self.rate_limit.busiest()
         self.metrics.seed_usage.set(usage)

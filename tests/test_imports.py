@@ -20,7 +20,7 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
     ("gateway.errors", ("providers.base",)),
     ("gateway.events", ("gateway.errors",)),
     ("gateway.transport", ("gateway.errors",)),
-    ("gateway.metrics", ("gateway.admission.capacity", "gateway.session.session")),
+    ("gateway.metrics", ()),
     ("gateway.admission", ("gateway.clock", "gateway.errors")),
     ("gateway.pipeline", ("gateway.pipeline", *_PIPELINE)),
     (

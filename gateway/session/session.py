@@ -24,7 +24,7 @@ from gateway.events import (
     Words,
 )
 from gateway.log import session_id
-from gateway.metrics import Meter
+from gateway.metrics import Counted, Meter
 from gateway.pipeline.alignment import TimedWord
 from gateway.pipeline.pacing import Playback, Wheel
 from gateway.pipeline.synthesis import Limits, Synthesis
@@ -109,17 +109,16 @@ class Session:
         return self._synthesis.depth, self._transcoder.depth if self._transcoder else 0.0
 
     @property
-    def counted(self) -> tuple[float, float, float, float, float, int]:
-        """For the meter: seconds sent, made, waited for the engine, spent encoding, of underrun; underruns."""
+    def counted(self) -> Counted:
+        """For the meter."""
         synthesis, playback = self._synthesis, self.playback
-        encoding = self._transcoder.encoder_time if self._transcoder else 0.0
-        return (
-            playback.sent,
-            synthesis.made,
-            synthesis.engine_time,
-            encoding,
-            playback.underrun,
-            playback.underruns,
+        return Counted(
+            audio=playback.sent,
+            made=synthesis.made,
+            engine=synthesis.engine_time,
+            encoder=self._transcoder.encoder_time if self._transcoder else 0.0,
+            underrun=playback.underrun,
+            underruns=playback.underruns,
         )
 
     def text(self, text: str, *, flush: bool = False) -> None:
@@ -271,7 +270,7 @@ class Session:
         if self._recording is not None:
             self._recording.close(complete=outcome == "ended")
         self._log(outcome)
-        self.meter.close(outcome, self)
+        self.meter.close(outcome, self.counted, self.playback.longest_gap if self.playback.started else None)
 
     def _log(self, outcome: str) -> None:
         """One line a session: what it was and how it went, and nothing of its text."""
