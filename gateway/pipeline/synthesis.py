@@ -20,6 +20,9 @@ from gateway.pipeline.channel import Channel
 from gateway.pipeline.segmenter import Segmenter, speakable
 from providers.base import SAMPLE_WIDTH, PcmChunk, Provider, ProviderError, Segment, Voice
 
+_PIECE = 1000
+"""Characters that are segmented at once: about 2 ms."""
+
 OnWords = Callable[[Sequence[TimedWord], bool], Awaitable[None]]
 
 
@@ -74,8 +77,10 @@ class Synthesis:
         self._on_words = on_words
         longest = min(limits.segment, provider.capabilities.max_characters)
         self._segmenter = Segmenter(first_characters=min(limits.first_segment, longest), max_characters=longest)
+        self._arrivals: deque[tuple[str, bool]] = deque()
         self._texts: deque[str] = deque()
         self._waiting = 0
+        self._silent = 0
         self._ended = False
         self._begun = 0
         self._speeches: deque[_Speech] = deque()
@@ -98,32 +103,48 @@ class Synthesis:
 
     def text(self, text: str, *, flush: bool = False) -> None:
         """Add text. Raises ``TextTooLong`` when more would wait than the limit, and then takes nothing of it."""
-        if self._waiting + self._segmenter.pending + len(text) > self._limits.text:
+        # What made no sound held nobody back: it counts for good, or text without sound would pile up for ever.
+        if self._waiting + self._silent + len(text) > self._limits.text:
             raise TextTooLong(
                 f"more than {self._limits.text} characters would wait to be spoken; "
                 "send text as it is spoken, or in several contexts"
             )
-        self._take(self._segmenter.feed(text))
-        if flush:
-            self._take(self._segmenter.flush())
+        self._waiting += len(text)
+        self._arrive(text, flush)
+        self._changed.set()
+
+    def _arrive(self, text: str, flush: bool) -> None:
+        """Small pieces are joined, so that what waits is bounded in memory as it is in characters."""
+        if self._arrivals:
+            last, flushed = self._arrivals[-1]
+            if flushed and not text:
+                return
+            if not flushed and len(last) < _PIECE:
+                self._arrivals[-1] = (last + text, flush)
+                return
+        self._arrivals.append((text, flush))
 
     def end(self) -> None:
         """No more text will come."""
-        self._take(self._segmenter.flush())
         self._ended = True
         self._changed.set()
 
-    def _take(self, segments: Sequence[str]) -> None:
-        for segment in segments:
-            self._texts.append(segment)
-            self._waiting += len(segment)
-        if segments:
-            self._changed.set()
+    async def _segment(self) -> None:
+        """Cut a piece of what has come into segments. All at once, a long text would stop every other session."""
+        text, flush = self._arrivals.popleft()
+        if len(text) > _PIECE:
+            self._arrivals.appendleft((text[_PIECE:], flush))
+            text, flush = text[:_PIECE], False
+        self._texts.extend(self._segmenter.feed(text))
+        if flush:
+            self._texts.extend(self._segmenter.flush())
+        if not self._texts:
+            await asyncio.sleep(0)
 
     def unspoken(self) -> str:
         """Text that has come and that the engine was not given yet."""
         rest = "".join(self._segmenter.flush())
-        return "".join(self._texts) + rest
+        return "".join(self._texts) + rest + "".join(text for text, _ in self._arrivals)
 
     # ---- the engine
 
@@ -143,6 +164,7 @@ class Synthesis:
                 self._making += 1
                 if not speakable(text):
                     await self._complete(speech)
+                    await asyncio.sleep(0)
                     continue
                 self._speeches.append(speech)
                 self._arrived.set()
@@ -154,9 +176,14 @@ class Synthesis:
         """Wait until there is text to speak and room for its sound. False when nothing more is to be spoken."""
         while not self._failed:
             if not self._texts:
-                if self._ended:
+                if self._arrivals:
+                    await self._segment()
+                elif not self._ended:
+                    await self._text_or_timeout()
+                elif self._segmenter.pending:
+                    self._texts.extend(self._segmenter.flush())
+                else:
                     return False
-                await self._text_or_timeout()
             elif self._no_room():
                 await self._change()
             else:
@@ -166,10 +193,10 @@ class Synthesis:
     async def _text_or_timeout(self) -> None:
         try:
             async with asyncio.timeout(self._limits.text_timeout):
-                while not (self._texts or self._ended or self._failed):
+                while not (self._arrivals or self._ended or self._failed):
                     await self._change()
         except TimeoutError:
-            if self._texts or self._ended:
+            if self._arrivals or self._ended:
                 return
             self._fail(TimedOut(f"no text came for {self._limits.text_timeout:g} seconds"))
 
@@ -238,6 +265,8 @@ class Synthesis:
 
     async def _complete(self, speech: _Speech) -> None:
         words = self.transcript.complete(speech.index)
+        if not speech.sounding:
+            self._silent += len(speech.text)
         self._making -= 1
         speech.channel.close()
         self._changed.set()

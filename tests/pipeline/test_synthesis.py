@@ -244,6 +244,71 @@ async def test_text_beyond_the_limit_is_refused_whole_and_what_came_before_is_ke
 
 
 @virtual_time
+async def test_text_without_sound_does_not_pile_up() -> None:
+    engine = Scripted()
+    engine.on("Silence")
+    speech = synthesis(engine, Limits(text=100))
+    running = asyncio.create_task(speech.run())
+    for _ in range(3):
+        speech.text("... " * 5, flush=True)
+        await settle()
+    speech.text("Silence", flush=True)
+    await settle()
+    speech.text("Sound", flush=True)
+    await settle()
+    with pytest.raises(TextTooLong):
+        speech.text("." * 34)
+    speech.text("." * 33)
+    speech.end()
+    assert await speech.get() is not None
+    while await speech.get() is not None:
+        pass
+    await running
+
+
+@virtual_time
+async def test_a_long_text_is_segmented_in_turns_with_everything_else() -> None:
+    engine = Scripted()
+    speech = synthesis(engine)
+    running = asyncio.create_task(speech.run())
+    await settle()
+    text = "..." * 20_000
+    speech.text(text)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len("".join(speech.transcript.split(0.0))) < len(text) / 4
+    assert "".join(speech.transcript.split(0.0)) + speech.unspoken() == text
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@virtual_time
+async def test_a_flush_counts_from_where_it_came_and_many_empty_ones_cost_nothing() -> None:
+    engine = Scripted()
+    speech = synthesis(engine)
+    for piece in ("One ", "two", "", " three"):
+        speech.text(piece, flush=piece == "two")
+        for _ in range(100):
+            speech.text("", flush=piece == "two")
+    speech.end()
+    await spoken(speech)
+    assert engine.texts == ["One two", "three"]
+
+
+@virtual_time
+async def test_a_caller_who_sends_half_a_sentence_now_and_then_does_not_time_out() -> None:
+    speech = synthesis(Scripted(), Limits(text_timeout=60.0))
+    running = asyncio.create_task(speech.run())
+    for _ in range(4):
+        await asyncio.sleep(40)
+        speech.text("and ")
+    speech.end()
+    assert await speech.get() is not None
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@virtual_time
 async def test_what_cannot_be_spoken_is_not_given_to_the_engine() -> None:
     engine = Scripted()
     speech = synthesis(engine)
