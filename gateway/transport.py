@@ -152,6 +152,12 @@ class VoxwireWebSocketProtocol(WebSocketsSansIOProtocol):
         """The newest mark that was answered."""
         return self._read
 
+    def handle_ping(self) -> None:
+        # Pongs pass no flow control: to a client that pings and does not read, none is sent.
+        answers = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(answers)
+
     def handle_pong(self, event: Frame) -> None:
         payload = bytes(event.data)
         if len(payload) == 8 and payload.startswith(_MARK):
