@@ -173,12 +173,19 @@ class Session:
                     await self._speak()
                 return self._ended()
         except asyncio.CancelledError:
-            if self._cancelled_at is None or (self._task is not None and self._task.uncancel() > 0):
+            if self._cancelled_at is None or not self._uncancel():
                 raise
         except Exception as error:  # noqa: BLE001 - sorted into the caller's, the engine's and our own
             if self._cancelled_at is None:
                 return self._failed(_cause(error))
+            # A failure hid the cancellation, which would strike again while `cancelled` is said.
+            if not self._uncancel():
+                raise asyncio.CancelledError from None
         return self._cancelled()
+
+    def _uncancel(self) -> bool:
+        """Take back the caller's cancellation of the task. False when somebody else has cancelled it too."""
+        return self._task is None or self._task.uncancel() <= 0
 
     async def _speak(self) -> None:
         plan = self.plan

@@ -302,6 +302,35 @@ async def test_a_cancel_and_a_vanished_socket_at_once_end_quietly() -> None:
 
 
 @virtual_time
+async def test_a_cancel_while_a_failure_winds_up_is_answered_and_leaves_the_task_uncancelled() -> None:
+    engine = Scripted()
+    chunk_made, breaks = asyncio.Event(), asyncio.Event()
+    engine.on("The first one.", Say(sound(100)), Wait(breaks), Raise(EngineFailed("it broke")))
+    engine.on("The second one.", Deaf(chunk_made), Say(sound(100)))
+    cancelling: list[int] = []
+    async with gateway(engine) as made:
+        listener = Listener(made)
+        take = listener._take
+
+        async def note(event: Event) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            cancelling.append(task.cancelling())
+            await take(event)
+
+        listener._take = note  # type: ignore[method-assign]
+        listener.start().say("The first one. The second one.")
+        await settle()
+        breaks.set()
+        await settle()
+        listener.session.cancel()
+        await settle()
+        chunk_made.set()
+        assert isinstance(await listener.done(), Cancelled)
+        assert set(cancelling) == {0}
+
+
+@virtual_time
 async def test_text_after_the_end_is_refused_and_the_rest_is_still_spoken() -> None:
     engine = Scripted()
     async with gateway(engine) as made:
