@@ -8,6 +8,7 @@ nothing is downloaded unless asked for.
 from __future__ import annotations
 
 import asyncio
+import re
 import unicodedata
 import zlib
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -45,6 +46,8 @@ _SENTENCE_PAUSE = _RATE * 4 // 10
 _CLAUSE_PAUSE = _RATE * 16 // 100
 """Samples kept after the last: 400 ms behind a sentence, 160 ms where one was cut at a clause."""
 _SENTENCE_ENDS = frozenset(".!?…")
+_BEYOND_WORDS = re.compile(r"\d(?:,?\d){36,}")
+_THREE_DIGITS = re.compile(r"\d{3}(?=\d)")
 # Speaks once through everything that loads on first use; the last word is in no lexicon.
 _WARM_UP = "Ready to speak, Voxwirian."
 
@@ -166,10 +169,11 @@ def _speak(model: Any, segment: Segment) -> Iterator[bytes]:
 
 
 def _readable(text: str) -> str:
-    """Digits that are no decimals (``²``, ``④``) as plain ones: hibari takes them for numbers and cannot
-    read them.
+    """What hibari takes for a number and cannot read, made readable: digits that are no decimals (``²``, ``④``)
+    as plain ones, and numbers beyond its greatest word, a decillion, in groups of three digits.
     """
-    return "".join(str(unicodedata.digit(c)) if c.isdigit() and not c.isdecimal() else c for c in text)
+    plain = "".join(str(unicodedata.digit(c)) if c.isdigit() and not c.isdecimal() else c for c in text)
+    return _BEYOND_WORDS.sub(lambda number: _THREE_DIGITS.sub(r"\g<0> ", number[0].replace(",", "")), plain)
 
 
 def _trimmed(sound: NDArray[np.float32], phonemes: str) -> NDArray[np.float32]:

@@ -87,6 +87,13 @@ async def test_a_digit_that_is_no_decimal_is_read(engine: Hibari) -> None:
     assert await pieces(engine, "Part ④.") == await pieces(engine, "Part 4.")
 
 
+@pytest.mark.parametrize(
+    "number", ["9" * 37, "9" * 300, "9," * 149 + "9", "$" + "9" * 50, "\N{ARABIC-INDIC DIGIT THREE}" * 80]
+)
+async def test_a_number_that_is_too_long_to_have_a_name_is_spoken(engine: Hibari, number: str) -> None:
+    assert await pieces(engine, f"Call {number} now.")
+
+
 async def test_every_text_is_spoken_or_skipped(engine: Hibari) -> None:
     import asyncio
 
