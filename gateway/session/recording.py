@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from gateway.clock import Clock
@@ -13,7 +13,7 @@ from gateway.events import SpeechRequest
 class Recording:
     """The PCM of one session (s16le mono at ``sample_rate``), growing while it is spoken."""
 
-    def __init__(self, sample_rate: int, limit: int, request: SpeechRequest) -> None:
+    def __init__(self, sample_rate: int, limit: int, request: SpeechRequest, take_room: Callable[[int], bool]) -> None:
         self.sample_rate = sample_rate
         self.request = request
         """What was asked for: a file without other wishes has its format and rate."""
@@ -23,11 +23,12 @@ class Recording:
         self.truncated = False
         self.size = 0
         self._limit = limit
+        self._take_room = take_room
         self._pieces: list[bytes] = []
         self._grown = asyncio.Event()
 
     def add(self, pcm: bytes) -> None:
-        if self.truncated or self.size + len(pcm) > self._limit:
+        if self.truncated or self.size + len(pcm) > self._limit or not self._take_room(len(pcm)):
             self.truncated = True
             return
         self._pieces.append(pcm)
@@ -82,27 +83,36 @@ class Recordings:
         self._ttl = ttl
         self._clock = clock
         self._kept: dict[str, tuple[float, Recording]] = {}
+        self._size = 0
 
     def open(self, key: str, sample_rate: int, request: SpeechRequest) -> Recording:
         """Begin a recording. One alone may take a quarter of the room."""
-        recording = Recording(sample_rate, self._limit // 4, request)
-        self._kept[key] = (self._clock.now() + self._ttl, recording)
         self.evict()
+        recording = Recording(sample_rate, self._limit // 4, request, self._take_room)
+        self._kept[key] = (self._clock.now() + self._ttl, recording)
         return recording
+
+    def _take_room(self, size: int) -> bool:
+        """Count ``size`` bytes more. False when there is no room for them, even without what is over."""
+        if self._size + size > self._limit:
+            self.evict(size)
+        if self._size + size > self._limit:
+            return False
+        self._size += size
+        return True
 
     def find(self, key: str) -> Recording | None:
         self.evict()
         kept = self._kept.get(key)
         return kept[1] if kept else None
 
-    def evict(self) -> None:
-        """Drop what is too old, and the oldest while all of it together is too large. What is being spoken stays."""
+    def evict(self, room: int = 0) -> None:
+        """Drop what is too old, and the oldest until ``room`` bytes are free. What is being spoken stays."""
         now = self._clock.now()
-        size = sum(recording.size for _, recording in self._kept.values())
         for key, (expires, recording) in list(self._kept.items()):
-            if recording.closed and (expires <= now or size > self._limit):
+            if recording.closed and (expires <= now or self._size + room > self._limit):
                 del self._kept[key]
-                size -= recording.size
+                self._size -= recording.size
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -18,6 +18,7 @@ from providers.registry import Providers
 
 SLOWEST, FASTEST = 0.25, 4.0
 MAX_PREPARED = 10_000
+MAX_PREPARED_CHARACTERS = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Sessions:
         self._ttl = prepared_ttl
         self._live: dict[str, Session] = {}
         self._prepared: dict[str, Prepared] = {}
+        self._prepared_characters = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self.draining = False
@@ -129,10 +131,12 @@ class Sessions:
         self._refuse_when_draining()
         now = self.clock.now()
         self.expire(now)
-        if len(self._prepared) >= MAX_PREPARED:
+        characters = self._prepared_characters + len(text)
+        if len(self._prepared) >= MAX_PREPARED or characters > MAX_PREPARED_CHARACTERS:
             raise Overloaded("too many sessions wait for their listeners; try again later", retry_after=self._ttl)
         prepared = Prepared(str(uuid.uuid4()), plan, text, now + self._ttl)
         self._prepared[prepared.token] = prepared
+        self._prepared_characters = characters
         return prepared
 
     def take(self, token: str) -> Prepared:
@@ -141,6 +145,7 @@ class Sessions:
         prepared = self._prepared.pop(token, None)
         if prepared is None:
             raise UnknownSession("there is no such session, or it was listened to already, or its time is over")
+        self._prepared_characters -= len(prepared.text)
         return prepared
 
     def expire(self, now: float) -> None:
@@ -150,3 +155,4 @@ class Sessions:
             if prepared.expires > now:
                 return
             del self._prepared[token]
+            self._prepared_characters -= len(prepared.text)
