@@ -10,15 +10,8 @@ _QUALITY = 5
 """LAME's scale from 0 (best) to 9; 5 costs half of what 2 does."""
 
 
-def bit_rate(sample_rate: int) -> int:
-    """kbit/s for mono at ``sample_rate``: what keeps speech clean up to the band's edge."""
-    if sample_rate <= 24000:
-        return 64
-    return 96 if sample_rate == 32000 else 128
-
-
 class Mp3Encoder(StreamEncoder):
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, bit_rate: int) -> None:
         super().__init__(sample_rate)
         lame = lameenc.Encoder()
         lame.silence()
@@ -26,7 +19,7 @@ class Mp3Encoder(StreamEncoder):
         lame.set_in_sample_rate(sample_rate)
         # Without it LAME picks an output rate to its own taste.
         lame.set_out_sample_rate(sample_rate)
-        lame.set_bit_rate(bit_rate(sample_rate))
+        lame.set_bit_rate(bit_rate // 1000)
         lame.set_quality(_QUALITY)
         self._lame = lame
         self._fed = False

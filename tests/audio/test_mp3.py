@@ -3,11 +3,14 @@ from __future__ import annotations
 import pytest
 
 from audio import formats
-from audio.mp3 import bit_rate
 from tests.audio.signals import chirp, feed
 
 MPEG_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-BIT_RATES = {3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128), 2: (0, 8, 16, 24, 32, 40, 48, 56, 64), 0: None}
+BIT_RATES = {
+    3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192),
+    2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128),
+    0: None,
+}
 
 
 def _frames(stream: bytes) -> list[tuple[int, int]]:
@@ -24,10 +27,16 @@ def _frames(stream: bytes) -> list[tuple[int, int]]:
     return found
 
 
-@pytest.mark.parametrize("rate", formats.find("mp3").rates)
-def test_stream_is_bare_frames_at_the_asked_rate(rate: int) -> None:
-    made = feed(formats.find("mp3").open(rate, rate), [chirp(rate, rate).tobytes()])
-    assert set(_frames(made)) == {(rate, bit_rate(rate))}
+ROW = formats.find("mp3")
+STREAMS = [(rate, bits) for rate in ROW.rates if (step := ROW.bit_rates_at(rate)) for bits in (None, *step.choices)]
+
+
+@pytest.mark.parametrize(("rate", "bits"), STREAMS)
+def test_stream_is_bare_frames_at_the_asked_rates(rate: int, bits: int | None) -> None:
+    step = ROW.bit_rates_at(rate)
+    assert step is not None
+    made = feed(ROW.open(rate, rate, bits), [chirp(rate, rate // 2).tobytes()])
+    assert set(_frames(made)) == {(rate, (bits or step.default) // 1000)}
     for tag in (b"Xing", b"Info", b"ID3", b"TAG"):
         assert tag not in made[:512]
 

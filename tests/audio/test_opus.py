@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from audio import formats, ogg
-from audio.opus import OpusEncoder
+from audio.ogg_opus import OggOpusEncoder
+from audio.opus import OpusCodec
 from tests.audio.signals import chirp, feed, noise
 from tests.support.ffmpeg import decode
 
@@ -71,9 +72,25 @@ def test_checksum_is_the_remainder_that_the_rfc_defines() -> None:
 
 
 def test_same_serial_gives_the_same_bytes() -> None:
-    made = [OpusEncoder(24000, serial=7) for _ in range(2)]
+    made = [OggOpusEncoder(24000, 32_000, serial=7) for _ in range(2)]
     pcm = chirp(24000, 5000).tobytes()
     assert made[0].encode(pcm) + made[0].finish() == made[1].encode(pcm) + made[1].finish()
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_look_ahead_is_the_one_that_the_table_declares(rate: int) -> None:
+    assert OpusCodec(rate, 32_000).pre_skip == formats.find("opus_packets").delay_samples
+
+
+def test_digital_silence_is_encoded_as_a_constant_so_that_nothing_becomes_denormal() -> None:
+    silent, constant = OpusCodec(24000, 32_000), OpusCodec(24000, 32_000)
+    assert silent.encode(bytes(96_000)) == constant.encode(b"\x01\x00" * 48_000)
+
+
+@pytest.mark.parametrize("name", ["opus", "webm", "opus_packets"])
+def test_silence_decodes_to_silence(name: str) -> None:
+    made = feed(formats.find(name).open(24000, 24000), [bytes(48_000)])
+    assert abs(decode(made, name, 48000).astype(int)).max() <= 1
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
