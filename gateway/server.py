@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import socket
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
@@ -29,6 +31,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
         self._gateway = gateway
+        self._drain: asyncio.Task[None] | None = None
         self.on_ready: Callable[[str], None] | None = None
         """Called once with the gateway's address, when it takes requests."""
 
@@ -41,8 +44,19 @@ class Server(uvicorn.Server):
             self.on_ready(address(sockets[0]))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._gateway.drain()
+        self._drain = asyncio.create_task(self._gateway.drain())
+        await asyncio.wait([self._drain])
+        if not self._drain.cancelled():
+            self._drain.result()
         await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A second signal ends the wait for speech, and the stop stays an orderly one."""
+        if self._drain is not None and not self._drain.done():
+            # Called by a signal's handler, while the loop may be asleep.
+            self._drain.get_loop().call_soon_threadsafe(self._drain.cancel)
+        else:
+            super().handle_exit(sig, frame)
 
 
 def listen(host: str, port: int, send_timeout: float = 10.0) -> socket.socket:
