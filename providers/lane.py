@@ -286,8 +286,8 @@ class Lane:
 
 
 def _contained(work: Callable[[], R]) -> R:
-    """Keep out of futures the exceptions that mean something to them."""
+    """Keep out of futures the exceptions that mean something to them, or to the loop."""
     try:
         return work()
-    except (StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
+    except (StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError, SystemExit) as error:
         raise EngineFailed(f"the engine raised {type(error).__name__}") from error

@@ -258,6 +258,12 @@ class Synthesis:
         try:
             async with asyncio.timeout(self._limits.engine_timeout):
                 return await anext(chunks, None)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # The engine's own: this task would end without a word, and its listener wait for ever.
+            raise EngineError(f"engine {self._provider.id!r} failed") from None
         except TimeoutError:
             raise TimedOut(
                 f"engine {self._provider.id!r} made no sound for {self._limits.engine_timeout:g} seconds"

@@ -189,6 +189,20 @@ def test_an_engine_that_answers_no_pcm_has_failed(lie: bytes) -> None:
 
 
 @virtual_time
+async def test_a_cancellation_of_the_engines_own_is_the_engines_failure() -> None:
+    engine = Scripted()
+    engine.otherwise(Say(sound(100)), Raise(asyncio.CancelledError()))
+    speech = synthesis(engine)
+    speech.text("Hello there.", flush=True)
+    running = asyncio.create_task(speech.run())
+    assert await speech.get() is not None
+    with pytest.raises(EngineError, match="failed"):
+        async with asyncio.timeout(60):
+            await speech.get()
+    await running
+
+
+@virtual_time
 async def test_a_silent_engine_times_out() -> None:
     engine = Scripted()
     engine.otherwise(Say(sound(100)), Hang())

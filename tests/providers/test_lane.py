@@ -200,7 +200,7 @@ async def test_what_making_the_iterator_raises_reaches_the_consumer(one: Lane) -
     assert one.busy == 0
 
 
-@pytest.mark.parametrize("error", [StopIteration(), asyncio.CancelledError()])
+@pytest.mark.parametrize("error", [StopIteration(), asyncio.CancelledError(), SystemExit(2)])
 async def test_an_exception_that_means_something_to_a_future_is_a_failure(one: Lane, error: BaseException) -> None:
     def broken() -> Iterator[int]:
         raise error
