@@ -39,6 +39,8 @@ class SpeechRequest:
     timestamps: bool = False
     record: bool = False
     """Keep what is spoken, so that it can be fetched as a file afterwards."""
+    pad: bool = False
+    """Fill up the last frame of a raw format with silence, so that all have the same length."""
 
 
 # ---- commands: what a caller asks of a context

@@ -69,6 +69,7 @@ class StartMessage(_Message):
     speed: float = 1.0
     pace: Pace = Pace.REALTIME
     frame_ms: int | None = Field(None, ge=10, le=200)
+    pad: bool = False
     timestamps: bool = False
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
+from audio import packets
 from audio.stream import AudioStream
-
 from gateway.events import Audio
 from gateway.pipeline.channel import Channel
 from providers.base import SAMPLE_WIDTH
@@ -34,8 +34,8 @@ class PcmSource(Protocol):
 
 
 class TranscodingPool:
-    """The threads on which heavy encoders run. First come, first served; a stream has one job in it at a time, so
-    a context that bursts cannot push in front of the others."""
+    """The threads on which heavy encoders run. First come, first served; a stream has one job in it at a time, and
+    none that is longer than ``PIECE``: however fast one bursts, each of the others has its turn in between."""
 
     def __init__(self, threads: int = 0) -> None:
         self._executor = ThreadPoolExecutor(threads or os.cpu_count() or 1, "transcoding")
@@ -48,13 +48,15 @@ class TranscodingPool:
 
 
 class RawTranscoder:
-    """Cuts a raw format into frames of exactly ``frame_samples``; only the last one may be shorter."""
+    """Cuts a raw format into frames of exactly ``frame_samples``; only the last one may be shorter, and with
+    ``pad_last`` it is filled up with silence."""
 
-    def __init__(self, source: PcmSource, stream: AudioStream, frame_samples: int) -> None:
+    def __init__(self, source: PcmSource, stream: AudioStream, frame_samples: int, *, pad_last: bool = False) -> None:
         self._source = source
         self._stream = stream
         self._width = stream.format.bytes_per_sample or SAMPLE_WIDTH
         self._frame = frame_samples * self._width
+        self._padding = stream.format.silence * frame_samples if pad_last else b""
         # The header of a container travels with the first frame.
         self._head = stream.format.header_bytes
         self._data = memoryview(b"")
@@ -64,6 +66,7 @@ class RawTranscoder:
         self._fed = False
         self._done = False
         self.encoder_time = 0.0
+        self.queue_time = 0.0
         self.depth = 0.0
 
     async def run(self) -> None:
@@ -77,6 +80,8 @@ class RawTranscoder:
         data = self._data[self._offset : end]
         if not data:
             return None
+        if self._padding and len(data) < self._head + self._frame:
+            data = memoryview(bytes(data) + self._padding[len(data) - self._head :])
         samples = (len(data) - self._head) // self._width
         frame = Audio(data, self._sequence, self._position, samples)
         self._offset = end
@@ -109,10 +114,14 @@ class PooledTranscoder:
         self._stream = stream
         self._pool = pool
         self._piece = round(PIECE * stream.source_rate) * SAMPLE_WIDTH
+        frame = stream.format.frame
+        self._packet = frame(stream.sample_rate) if frame and stream.format.packets else None
         self._frames: Channel[Audio] = Channel(ENCODED_AHEAD)
         self._sequence = 0
         self._position = 0
         self.encoder_time = 0.0
+        self.queue_time = 0.0
+        """Seconds that the pieces waited for a thread."""
 
     @property
     def depth(self) -> float:
@@ -126,9 +135,9 @@ class PooledTranscoder:
             while (pcm := await self._source.get()) is not None:
                 fed = True
                 pending += pcm
-                if self._sequence == 0 or len(pending) >= self._piece:
-                    await self._encode(bytes(pending))
-                    pending.clear()
+                while len(pending) >= self._piece or (pending and self._sequence == 0):
+                    await self._encode(bytes(pending[: self._piece]))
+                    del pending[: self._piece]
             if pending:
                 await self._encode(bytes(pending))
             if fed:
@@ -144,15 +153,22 @@ class PooledTranscoder:
         await self._emit(await self._timed(self._stream.encode, pcm))
 
     async def _timed(self, function: Callable[..., bytes], *args: bytes) -> bytes:
-        seconds, data = await self._pool.run(_measured, function, *args)
-        self.encoder_time += seconds
+        asked = time.perf_counter()
+        began, ended, data = await self._pool.run(_measured, function, *args)
+        self.queue_time += began - asked
+        self.encoder_time += ended - began
         return data
 
     async def _emit(self, data: bytes) -> None:
-        """A frame says how much sound went into the encoder since the one before."""
-        if not data:
+        """A frame says how much sound went into the encoder since the one before; a packet, how much it lasts."""
+        if self._packet is None:
+            if data:
+                await self._put(data, self._stream.samples_in - self._position)
             return
-        samples = self._stream.samples_in - self._position
+        for packet in packets.split(data):
+            await self._put(packet, min(self._packet, self._stream.samples_in - self._position))
+
+    async def _put(self, data: bytes, samples: int) -> None:
         frame = Audio(data, self._sequence, self._position, samples)
         self._sequence += 1
         self._position += samples
@@ -162,14 +178,17 @@ class PooledTranscoder:
 Transcoder = RawTranscoder | PooledTranscoder
 
 
-def transcoder(source: PcmSource, stream: AudioStream, frame_samples: int, pool: TranscodingPool) -> Transcoder:
+def transcoder(
+    source: PcmSource, stream: AudioStream, frame_samples: int, pool: TranscodingPool, *, pad_last: bool = False
+) -> Transcoder:
     """The transcoder that fits the stream's format."""
     if stream.format.heavy:
         return PooledTranscoder(source, stream, pool)
-    return RawTranscoder(source, stream, frame_samples)
+    return RawTranscoder(source, stream, frame_samples, pad_last=pad_last)
 
 
-def _measured(function: Callable[..., bytes], *args: bytes) -> tuple[float, bytes]:
+def _measured(function: Callable[..., bytes], *args: bytes) -> tuple[float, float, bytes]:
+    """When it began, when it ended, and what it made."""
     began = time.perf_counter()
     data = function(*args)
-    return time.perf_counter() - began, data
+    return began, time.perf_counter(), data

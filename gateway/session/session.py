@@ -192,7 +192,8 @@ class Session:
         self._machine.move(Move.ADMIT)
         stream = plan.format.open(plan.voice.sample_rate, plan.sample_rate)
         source = Recorder(self._synthesis, self._recording) if self._recording else self._synthesis
-        self._transcoder = transcoder(source, stream, plan.frame_samples, self._resources.pool)
+        pool, pad = self._resources.pool, plan.request.pad
+        self._transcoder = transcoder(source, stream, plan.frame_samples, pool, pad_last=pad)
         await self._emit(Started(self.token, plan.provider.id, plan.voice.id, plan.format.name, plan.sample_rate))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._synthesis.run())

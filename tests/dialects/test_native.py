@@ -28,9 +28,9 @@ from tests.support.serving import Served, serving
             {
                 "type": "start", "context": "a", "voice": "v", "provider": "p", "model": "m", "format": "mp3",
                 "sample_rate": 16000, "language": "en", "speed": 1.5, "pace": "burst", "frame_ms": 40,
-                "timestamps": True, "from_the_future": 1,
+                "pad": True, "timestamps": True, "from_the_future": 1,
             },
-            Start("a", SpeechRequest("v", "p", "m", "en", 1.5, "mp3", 16000, Pace.BURST, 40, True)),
+            Start("a", SpeechRequest("v", "p", "m", "en", 1.5, "mp3", 16000, Pace.BURST, 40, True, pad=True)),
         ),
         ({"type": "text", "context": "a", "text": "Hi"}, Text("a", "Hi")),
         ({"type": "text", "context": "a", "text": "Hi", "flush": True}, Text("a", "Hi", True)),

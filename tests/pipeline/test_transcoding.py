@@ -1,0 +1,226 @@
+"""From PCM to the listener's frames: exact lengths, whole packets, and a pool that nobody fills alone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import pytest
+
+from audio import formats, packets
+from audio.formats import FORMATS
+from audio.stream import AudioStream
+from gateway.events import Audio
+from gateway.pipeline.transcoding import PIECE, PooledTranscoder, RawTranscoder, Transcoder, TranscodingPool, transcoder
+from tests.audio.signals import feed, noise, pieces
+
+R = TypeVar("R")
+RATE = 24000
+HEAVY = [row.name for row in FORMATS.values() if row.heavy]
+RAW = [row.name for row in FORMATS.values() if not row.heavy]
+
+
+class Pieces:
+    """A source whose sound is there already."""
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._parts = iter(parts)
+
+    async def get(self) -> bytes | None:
+        return next(self._parts, None)
+
+
+class Watched(TranscodingPool):
+    """A pool of one thread that notes whose jobs it does, and how much sound each has."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.served: list[tuple[AudioStream, int]] = []
+
+    async def run(self, function: Callable[..., R], *args: object) -> R:
+        verb, sound = args[0], args[1] if len(args) > 1 else b""
+        assert isinstance(sound, bytes)
+
+        def job() -> R:
+            self.served.append((verb.__self__, len(sound) // 2))  # type: ignore[attr-defined]
+            return function(*args)
+
+        return await super().run(job)
+
+
+@asynccontextmanager
+async def opened(pool: TranscodingPool) -> AsyncIterator[TranscodingPool]:
+    try:
+        yield pool
+    finally:
+        await asyncio.to_thread(pool.close)
+
+
+async def drain(made: Transcoder) -> list[Audio]:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(made.run())
+        frames = []
+        while (frame := await made.get()) is not None:
+            frames.append(frame)
+    return frames
+
+
+def joined(frames: list[Audio]) -> bytes:
+    return b"".join(bytes(frame.data) for frame in frames)
+
+
+def check_positions(frames: list[Audio], samples: int) -> None:
+    position = 0
+    for number, frame in enumerate(frames):
+        assert (frame.sequence, frame.position) == (number, position)
+        position += frame.samples
+    assert position == samples
+
+
+# ---- raw formats
+
+
+@pytest.mark.parametrize("name", RAW)
+async def test_raw_frames_joined_are_the_encoders_stream(name: str) -> None:
+    row, pcm = formats.find(name), noise(10_007).tobytes()
+    frames = await drain(RawTranscoder(Pieces(pieces(pcm, [100, 2000, 7])), row.open(RATE, RATE), 480))
+    assert joined(frames) == feed(row.open(RATE, RATE), [pcm])
+    assert [frame.samples for frame in frames] == [480] * 20 + [407]
+    check_positions(frames, 10_007)
+
+
+@pytest.mark.parametrize("name", RAW)
+@pytest.mark.parametrize("samples", [1, 159, 160, 161, 8000, 8001])
+async def test_padded_frames_all_have_one_length_and_end_in_silence(name: str, samples: int) -> None:
+    row, pcm = formats.find(name), noise(samples).tobytes()
+    frames = await drain(RawTranscoder(Pieces([pcm]), row.open(8000, 8000), 160, pad_last=True))
+    width = row.bytes_per_sample or 0
+    assert [len(frame.data) for frame in frames] == [
+        160 * width + (row.header_bytes if n == 0 else 0) for n in range(len(frames))
+    ]
+    sound = feed(row.open(8000, 8000), [pcm])
+    assert joined(frames) == sound + row.silence * (-samples % 160)
+    check_positions(frames, 160 * len(frames))
+
+
+async def test_telephone_frames_are_160_bytes_and_the_last_is_filled_with_the_laws_own_silence() -> None:
+    for name, silence in (("mulaw", b"\xff"), ("alaw", b"\xd5")):
+        stream = formats.find(name).open(RATE, 8000)
+        frames = await drain(RawTranscoder(Pieces([noise(24_003).tobytes()]), stream, 160, pad_last=True))
+        assert {len(frame.data) for frame in frames} == {160}
+        assert bytes(frames[-1].data[1:]) == silence * 159
+
+
+@pytest.mark.parametrize("pad", [False, True])
+async def test_without_sound_there_is_no_frame(pad: bool) -> None:
+    async with opened(TranscodingPool(1)) as pool:
+        for row in FORMATS.values():
+            assert await drain(transcoder(Pieces([]), row.open(RATE, RATE), 480, pool, pad_last=pad)) == []
+
+
+# ---- pooled formats
+
+
+@pytest.mark.parametrize("name", HEAVY)
+async def test_pooled_frames_joined_are_one_stream_of_the_whole_sound(name: str) -> None:
+    row, pcm = formats.find(name), noise(30_011).tobytes()
+    async with opened(Watched()) as pool:
+        stream = row.open(RATE, RATE)
+        frames = await drain(PooledTranscoder(Pieces(pieces(pcm, [100, 20_000, 7])), stream, pool))
+    if name not in ("opus", "webm"):
+        # The pages of the others follow the pieces.
+        assert joined(frames) == feed(row.open(RATE, RATE), [pcm])
+    check_positions(frames, 30_011)
+
+
+async def test_a_frame_of_a_packet_format_is_one_packet() -> None:
+    async with opened(TranscodingPool(1)) as pool:
+        stream = formats.find("opus_packets").open(RATE, RATE)
+        frames = await drain(PooledTranscoder(Pieces([noise(24_000).tobytes()] * 2), stream, pool))
+    assert all(len(packets.split(bytes(frame.data))) == 1 for frame in frames)
+    assert [frame.samples for frame in frames] == [480] * 100 + [0]
+
+
+# ---- the pool
+
+
+@asynccontextmanager
+async def blocked(pool: TranscodingPool) -> AsyncIterator[threading.Event]:
+    """Its one thread is taken until the event is set."""
+    taken, release = threading.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold() -> None:
+        taken.set()
+        release.wait()
+
+    holding = asyncio.ensure_future(TranscodingPool.run(pool, hold))
+    await loop.run_in_executor(None, taken.wait)
+    try:
+        yield release
+    finally:
+        release.set()
+        await holding
+
+
+async def settle() -> None:
+    """Let every task go as far as it can while the pool is blocked."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_stream_that_bursts_gets_no_second_turn_before_the_others_have_had_one() -> None:
+    row = formats.find("mp3")
+    burst = row.open(RATE, RATE)
+    patient = [row.open(RATE, RATE) for _ in range(5)]
+    second = noise(RATE).tobytes()
+    async with opened(Watched()) as pool:
+        assert isinstance(pool, Watched)
+        async with asyncio.TaskGroup() as group, blocked(pool) as release:
+            group.create_task(drain(PooledTranscoder(Pieces([second * 20]), burst, pool)))
+            await settle()
+            for stream in patient:
+                group.create_task(drain(PooledTranscoder(Pieces([second[:4800]]), stream, pool)))
+            await settle()
+            release.set()
+    served = [stream for stream, _ in pool.served]
+    assert served[0] is burst
+    assert served[1:6] == patient
+    assert burst not in served[1:6]
+
+
+async def test_no_job_is_longer_than_a_piece() -> None:
+    async with opened(Watched()) as pool:
+        assert isinstance(pool, Watched)
+        await drain(PooledTranscoder(Pieces([noise(RATE * 3).tobytes()]), formats.find("mp3").open(RATE, RATE), pool))
+    assert max(samples for _, samples in pool.served) == round(PIECE * RATE)
+    assert sum(samples for _, samples in pool.served) == RATE * 3
+
+
+async def test_the_time_in_the_queue_is_measured() -> None:
+    async with opened(TranscodingPool(1)) as pool:
+        made = PooledTranscoder(Pieces([noise(2400).tobytes()]), formats.find("mp3").open(RATE, RATE), pool)
+        async with asyncio.TaskGroup() as group, blocked(pool) as release:
+            group.create_task(drain(made))
+            await settle()
+            queued = time.perf_counter()
+            await settle()
+            released = time.perf_counter()
+            release.set()
+    assert made.queue_time >= released - queued
+    assert made.encoder_time > 0
+
+
+async def test_cheap_formats_never_see_the_pool() -> None:
+    pool = TranscodingPool(1)
+    async with blocked(pool) as release:
+        for name in RAW:
+            made = transcoder(Pieces([noise(480).tobytes()]), formats.find(name).open(RATE, RATE), 480, pool)
+            assert len(await drain(made)) == 1
+            assert made.queue_time == 0.0
+        release.set()
+    await asyncio.to_thread(pool.close)
