@@ -14,7 +14,7 @@ from audio import packets
 from audio.ogg import Flags, PageWriter
 
 _RAW = {"pcm16": "s16le", "pcm_f32le": "f32le", "mulaw": "mulaw", "alaw": "alaw"}
-_CONTAINERS = {
+CONTAINERS = {
     "wav": "wav",
     "mp3": "mp3",
     "aac": "aac",
@@ -42,7 +42,7 @@ def decode(data: bytes, fmt: str, sample_rate: int) -> NDArray[np.int16]:
     if fmt == "opus_packets":
         data = _in_ogg(data)
     rate = ["-ar", str(sample_rate)]
-    source = ["-f", _RAW[fmt], *rate, "-ac", "1"] if fmt in _RAW else ["-f", _CONTAINERS[fmt]]
+    source = ["-f", _RAW[fmt], *rate, "-ac", "1"] if fmt in _RAW else ["-f", CONTAINERS[fmt]]
     output = ["-f", "s16le", "-ac", "1", *rate]
     command = [executable(), "-v", "error", *source, "-i", "pipe:0", *output, "pipe:1"]
     done = subprocess.run(command, input=data, capture_output=True, check=False, timeout=60)
