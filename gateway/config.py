@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     session_ttl: float = Field(300.0, gt=0)
     recording_ttl: float = Field(600.0, gt=0)
     recording_bytes: int = Field(268_435_456, ge=0)
+    recording_memory_bytes: int = Field(67_108_864, ge=1_048_576)
+    max_conversions: int = Field(8, ge=1)
 
     # Operation
     drain_s: float = Field(20.0, ge=0)

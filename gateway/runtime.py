@@ -48,7 +48,10 @@ class Gateway:
         self.keys = Keys(settings.api_keys)
         self.rate_limit = RateLimit(settings.rate_limit_requests, settings.rate_limit_window, self.clock)
         self.capacity = Capacity(settings.max_sessions, settings.max_waiting, self.clock)
-        self.recordings = Recordings(settings.recording_bytes, settings.recording_ttl, self.clock)
+        self.recordings = Recordings(
+            settings.recording_bytes, settings.recording_ttl, self.clock, settings.recording_memory_bytes
+        )
+        self.conversions = Capacity(settings.max_conversions, settings.max_conversions, self.clock)
         self.pool = TranscodingPool(settings.transcoding_threads)
         self.wheel = Wheel(self.clock)
         resources = Resources(
@@ -101,9 +104,10 @@ class Gateway:
             log.warning("sessions are cut", extra={"sessions": len(self.sessions.live)})
 
     async def close(self) -> None:
-        """Give back engines and threads."""
+        """Give back engines, threads and what is kept of sessions."""
         self.ready = False
         await self.providers.close()
+        await self.recordings.close()
         await asyncio.to_thread(self.pool.close)
 
     async def scrape(self) -> bytes:
