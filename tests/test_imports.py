@@ -59,7 +59,7 @@ _DIALECT = (
     "gateway.pipeline",
     *_PIPELINE,
 )
-SHARED_DIALECT_PARTS = ("socket", "window", "refusal", "responder", "replay", "body")
+SHARED_DIALECT_PARTS = ("socket", "window", "refusal", "responder", "replay", "conversion", "body")
 
 
 def modules() -> list[tuple[str, Path]]:

@@ -49,6 +49,10 @@ class Container:
     seeks: bool = False
     """Nothing of it is there before all of it is."""
 
+    @property
+    def extension(self) -> str:
+        return self.name
+
 
 _AAC = ("b:a", "64k")
 # The index of an MP4 stands in pieces between the sound, a second each, so that it needs no way back; "delay_moov"

@@ -18,9 +18,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from audio import formats
+from audio import convert, formats
+from audio.convert import Container
 from audio.formats import AudioFormat
 from gateway.dialects.body import body_limit, closing, read_object
+from gateway.dialects.conversion import converted
 from gateway.dialects.refusal import authenticate, json_response, refuse, retry_headers
 from gateway.dialects.replay import exact, replay
 from gateway.dialects.responder import Answer, FileForm, Produce, speech
@@ -160,7 +162,9 @@ def _error(error: VoxwireError) -> str:
 def file_of(gateway: Gateway, session: str, name: str | None) -> Answer:
     """What a session has spoken, is speaking or, where nobody has listened to it yet, speaks now, and only now.
     Raises a ``VoxwireError``."""
-    chosen = _format(name) if name else None
+    chosen = _kind(name) if name else None
+    if isinstance(chosen, Container):
+        gateway.conversions.check()
     recording = gateway.recordings.find(session)
     if recording is None:
         return _spoken_now(gateway, gateway.sessions.take(session), chosen)
@@ -169,26 +173,45 @@ def file_of(gateway: Gateway, session: str, name: str | None) -> Answer:
     return _recorded(gateway, session, recording, chosen or formats.find(recording.request.format))
 
 
-def _format(name: str) -> AudioFormat:
-    try:
+def _kind(name: str) -> AudioFormat | Container:
+    """Where both can make it, the format: its encoder starts at once and runs in this process."""
+    if name in formats.FORMATS:
         return formats.find(name)
-    except formats.UnknownFormat as error:
-        raise UnsupportedFormat(str(error)) from None
+    try:
+        return convert.find(name)
+    except convert.UnknownContainer:
+        names = dict.fromkeys((*formats.FORMATS, *convert.CONTAINERS))
+        raise UnsupportedFormat(f"unknown format {name!r}; there are {', '.join(names)}") from None
 
 
-def _spoken_now(gateway: Gateway, prepared: Prepared, chosen: AudioFormat | None) -> Answer:
+def _stream_of(chosen: AudioFormat | Container) -> AudioFormat:
+    """What a session has to speak for such a file."""
+    return formats.FORMATS["pcm16"] if isinstance(chosen, Container) else chosen
+
+
+def _spoken_now(gateway: Gateway, prepared: Prepared, chosen: AudioFormat | Container | None) -> Answer:
     planned = prepared.plan
     if chosen is not None:
-        rate = _rate(chosen, planned.request, planned.voice.sample_rate)
-        planned = gateway.sessions.plan(replace(planned.request, format=chosen.name, sample_rate=rate))
+        stream = _stream_of(chosen)
+        rate = _rate(stream, planned.request, planned.voice.sample_rate)
+        planned = gateway.sessions.plan(replace(planned.request, format=stream.name, sample_rate=rate))
     produce = speech(gateway.sessions, planned, prepared.text, DIALECT, prepared.token)
-    return _answer(gateway, produce, _form(prepared.token, planned.format))
+    form = _form(prepared.token, chosen or planned.format)
+    return _answer(gateway, _filed(gateway, produce, chosen, planned.sample_rate), form)
 
 
-def _recorded(gateway: Gateway, session: str, recording: Recording, chosen: AudioFormat) -> Answer:
-    rate = _rate(chosen, recording.request, recording.sample_rate)
-    form = exact(_form(session, chosen), recording, chosen, rate)
-    return _answer(gateway, replay(recording, chosen, rate, gateway.pool), form)
+def _recorded(gateway: Gateway, session: str, recording: Recording, chosen: AudioFormat | Container) -> Answer:
+    stream = _stream_of(chosen)
+    rate = _rate(stream, recording.request, recording.sample_rate)
+    produce = replay(recording, stream, rate, gateway.pool)
+    form = _form(session, chosen)
+    if chosen is stream:
+        form = exact(form, recording, stream, rate)
+    return _answer(gateway, _filed(gateway, produce, chosen, rate), form)
+
+
+def _filed(gateway: Gateway, produce: Produce, chosen: AudioFormat | Container | None, rate: int) -> Produce:
+    return converted(produce, chosen, rate, gateway.conversions) if isinstance(chosen, Container) else produce
 
 
 def _answer(gateway: Gateway, produce: Produce, form: FileForm) -> Answer:
@@ -201,7 +224,7 @@ def _rate(chosen: AudioFormat, request: SpeechRequest, own: int) -> int:
     return chosen.nearest_rate(asked)
 
 
-def _form(session: str, chosen: AudioFormat) -> FileForm:
+def _form(session: str, chosen: AudioFormat | Container) -> FileForm:
     disposition = f'inline; filename="speech-{session[:8]}.{chosen.extension}"'
     return FileForm(DIALECT, {"content-type": chosen.mime, "content-disposition": disposition}, _refusal)
 

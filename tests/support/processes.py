@@ -1,0 +1,25 @@
+"""What this process has running and open, as the kernel sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def children() -> list[int]:
+    """The processes that this one has started and not buried."""
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        found += [int(pid) for pid in (task / "children").read_text().split()]
+    return sorted(found)
+
+
+def descriptors() -> dict[int, str]:
+    """The open files, sockets and pipes, and what they are."""
+    found = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found[int(entry.name)] = str(entry.readlink())
+        except FileNotFoundError:
+            # The one that listed them.
+            continue
+    return found
