@@ -39,6 +39,8 @@ class Counted(NamedTuple):
     """Of waiting for the engine."""
     encoder: float = 0.0
     """In the encoder."""
+    encoder_queue: float = 0.0
+    """Of waiting for a thread to encode on."""
     underrun: float = 0.0
     """Of gaps that a listener without a buffer heard."""
     underruns: int = 0
@@ -96,6 +98,9 @@ class Metrics:
         self.wasted = counter("voxwire_wasted_audio_seconds", "Seconds of sound made and never sent", engine)
         self.engine_time = counter("voxwire_engine_seconds", "Seconds spent waiting for engines", engine)
         self.encoder_time = counter("voxwire_encoder_seconds", "Seconds spent in encoders", ["format"])
+        self.encoder_queue = counter(
+            "voxwire_encoder_queue_seconds", "Seconds that sound waited for a thread to be encoded on", ["format"]
+        )
         self.queued = gauge("voxwire_queue_audio_seconds", "Seconds of sound that wait between stages", ["queue"])
         self.underrun = counter(
             "voxwire_underrun_seconds", "Seconds for which listeners without a buffer heard nothing", engine
@@ -182,6 +187,7 @@ class Meter:
         m.made.labels(provider).inc(grown.made)
         m.engine_time.labels(provider).inc(grown.engine)
         m.encoder_time.labels(self._format).inc(grown.encoder)
+        m.encoder_queue.labels(self._format).inc(grown.encoder_queue)
         m.underrun.labels(provider).inc(grown.underrun)
         m.stalls.labels(provider).inc(grown.underruns)
 

@@ -117,6 +117,7 @@ class Session:
             made=synthesis.made,
             engine=synthesis.engine_time,
             encoder=self._transcoder.encoder_time if self._transcoder else 0.0,
+            encoder_queue=self._transcoder.queue_time if self._transcoder else 0.0,
             underrun=playback.underrun,
             underruns=playback.underruns,
         )
