@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     # Limits
     max_sessions: int = Field(500, ge=1, validation_alias=_also("MAX_SESSIONS", "SESSION_QUEUE_WORKER_COUNT"))
     max_waiting: int = Field(100, ge=0, validation_alias=_also("MAX_WAITING", "SESSION_QUEUE_MAXSIZE"))
+    max_connections: int = Field(10_000, ge=1)
     max_contexts: int = Field(64, ge=1, le=65535)
     max_message_bytes: int = Field(262_144, ge=1024)
     max_text_characters: int = Field(100_000, ge=1)

@@ -92,13 +92,13 @@ class Gateway:
         self.ready = False
         self.sessions.draining = True
         limit = self.settings.drain_s
-        connections = tuple(self.connections)
-        await asyncio.gather(*(connection.goaway(limit) for connection in connections))
-        if not self.sessions.live:
-            return
-        log.info("waiting for sessions to end", extra={"sessions": len(self.sessions.live), "limit_s": limit})
+        if self.sessions.live:
+            log.info("waiting for sessions to end", extra={"sessions": len(self.sessions.live), "limit_s": limit})
         try:
             async with asyncio.timeout(limit):
+                told = (connection.goaway(limit) for connection in tuple(self.connections))
+                # One that cannot be told any more is no reason not to stop.
+                await asyncio.gather(*told, return_exceptions=True)
                 await self.sessions.drained()
         except TimeoutError:
             log.warning("sessions are cut", extra={"sessions": len(self.sessions.live)})

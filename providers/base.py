@@ -36,7 +36,7 @@ class Capabilities:
     streams: bool = False
     """Chunks of a segment arrive while the rest of it is still being made."""
     speed: bool = False
-    """``Segment.speed`` is honoured; otherwise it is ignored and callers are told so."""
+    """``Segment.speed`` is honoured; otherwise it is ignored."""
     native_words: bool = False
     """Chunks carry word times from the engine itself; otherwise the gateway estimates them."""
     deterministic: bool = False

@@ -16,11 +16,13 @@ from typing import Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gateway.dialects.refusal import refuse
 from gateway.dialects.window import Window
 from gateway.errors import (
     IllegalMove,
     Internal,
     ListenerGone,
+    Overloaded,
     TooManyContexts,
     UnknownContext,
     VoxwireError,
@@ -109,6 +111,12 @@ class Connection:
 
     async def serve(self) -> None:
         """Accept, and serve until the client goes, the dialect is done or the server stops."""
+        most = self._gateway.settings.max_connections
+        if len(self._gateway.connections) >= most:
+            await refuse(
+                self._socket, Overloaded(f"all {most} connections are taken; try again later", retry_after=1.0)
+            )
+            return
         try:
             await self._socket.accept(subprotocol=self._dialect.subprotocol)
         except WebSocketDisconnect:

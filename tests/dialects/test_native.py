@@ -285,6 +285,16 @@ async def test_a_wrong_key_is_refused_in_the_handshake() -> None:
             assert await socket.recv() == '{"type":"pong"}'
 
 
+async def test_a_connection_too_many_is_refused_in_the_handshake() -> None:
+    async with serving(engines=[Scripted()], max_connections=1) as served, duplex(served.ws) as client:
+        await alive(client)
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"{served.ws}/v1/stream"):
+                pass
+        assert refused.value.response.status_code == 503
+        assert refused.value.response.headers["retry-after"] == "1"
+
+
 async def test_a_stopping_server_says_goaway_finishes_what_runs_and_closes_with_1012() -> None:
     engine = Scripted()
     engine.otherwise(*[Say(sound(100))] * 5)
