@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -9,7 +10,9 @@ def children() -> list[int]:
     """The processes that this one has started and not buried."""
     found = []
     for task in Path("/proc/self/task").iterdir():
-        found += [int(pid) for pid in (task / "children").read_text().split()]
+        # A thread may be over by now, and with it its children.
+        with suppress(FileNotFoundError):
+            found += [int(pid) for pid in (task / "children").read_text().split()]
     return sorted(found)
 
 
@@ -17,9 +20,7 @@ def descriptors() -> dict[int, str]:
     """The open files, sockets and pipes, and what they are."""
     found = {}
     for entry in Path("/proc/self/fd").iterdir():
-        try:
+        # One of them listed them.
+        with suppress(FileNotFoundError):
             found[int(entry.name)] = str(entry.readlink())
-        except FileNotFoundError:
-            # The one that listed them.
-            continue
     return found
