@@ -6,7 +6,7 @@ import lameenc
 
 from audio.encoder import StreamEncoder
 
-_QUALITY = 5
+_QUALITY = 7
 """LAME's scale from 0 (best) to 9; 5 costs half of what 2 does."""
 
 

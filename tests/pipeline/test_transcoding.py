@@ -224,3 +224,55 @@ async def test_cheap_formats_never_see_the_pool() -> None:
             assert made.queue_time == 0.0
         release.set()
     await asyncio.to_thread(pool.close)
+
+
+async def test_what_a_job_raises_is_raised_to_whoever_waits_for_it() -> None:
+    async with opened(TranscodingPool(1)) as pool:
+        with pytest.raises(ZeroDivisionError):
+            await pool.run(divmod, 1, 0)
+        assert await pool.run(divmod, 7, 2) == (3, 1)
+
+
+async def test_a_job_whose_caller_has_gone_is_not_done() -> None:
+    done: list[str] = []
+    async with opened(TranscodingPool(1)) as pool:
+        async with blocked(pool) as release:
+            gone = asyncio.ensure_future(pool.run(done.append, "gone"))
+            stays = asyncio.ensure_future(pool.run(done.append, "stays"))
+            await settle()
+            gone.cancel()
+            await settle()
+            release.set()
+        await stays
+    assert done == ["stays"]
+
+
+async def test_a_closed_pool_has_no_threads_and_takes_no_job() -> None:
+    before = set(threading.enumerate())
+    pool = TranscodingPool(3)
+    assert set(threading.enumerate()) <= before
+    await pool.run(divmod, 7, 2)
+    started = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("transcoding")]
+    assert len(started) == 3
+    await asyncio.to_thread(pool.close)
+    assert not any(thread.is_alive() for thread in started)
+    with pytest.raises(RuntimeError, match="the transcoding pool is closed"):
+        await pool.run(divmod, 7, 2)
+
+
+def test_a_job_that_ends_after_its_loop_harms_nobody() -> None:
+    pool = TranscodingPool(1)
+    started, release = threading.Event(), threading.Event()
+
+    def job() -> None:
+        started.set()
+        release.wait()
+
+    async def leave() -> None:
+        task = asyncio.ensure_future(pool.run(job))
+        await asyncio.get_running_loop().run_in_executor(None, started.wait)
+        task.cancel()
+
+    asyncio.run(leave())
+    release.set()
+    pool.close()
