@@ -1,0 +1,193 @@
+"""The process that ffmpeg runs in: what it may not take, and that it is over when it should be."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from audio import sandbox
+from audio.decode import DecodeLimits, TimedOut, decode
+from audio.sandbox import FfmpegMissing, Limits, running
+from tests.support.processes import children
+from tests.support.sound_files import made
+
+Impostor = Callable[[str], None]
+RAW = ["-f", "u8", "-i", "pipe:0", "-f", "u8", "pipe:1"]
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    yield
+    assert children() == []
+
+
+@pytest.fixture
+def impostor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Impostor:
+    """Puts a shell script in ffmpeg's place."""
+
+    def put(script: str) -> None:
+        path = tmp_path / "ffmpeg"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o700)
+        monkeypatch.setattr(sandbox, "executable", lambda: str(path))
+        # A shell keeps its script open under a higher number.
+        monkeypatch.setattr(sandbox, "_DESCRIPTORS", 64)
+
+    return put
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    # Whoever has inherited it may take its time to bury it.
+    return state not in "ZX"
+
+
+def limits_of(pid: int) -> dict[str, list[str]]:
+    """Soft and hard."""
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    return {line[:25].strip(): line[25:].split()[:2] for line in lines}
+
+
+async def endless() -> AsyncIterator[bytes]:
+    while True:
+        yield bytes(100_000)
+
+
+async def test_its_limits_are_the_kernels() -> None:
+    async with running(RAW, Limits(cpu_seconds=7, memory_bytes=300_000_000)) as ffmpeg:
+        limits = limits_of(ffmpeg.process.pid)
+    assert limits["Max cpu time"] == ["7", "7"]
+    assert limits["Max address space"] == ["300000000", "300000000"]
+    assert limits["Max file size"] == ["0", "0"]
+    assert limits["Max open files"] == ["5", "5"]
+    assert limits["Max core file size"] == ["0", "0"]
+
+
+async def test_it_knows_nothing_of_the_gateways_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXWIRE_API_KEYS", "secret")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    # ffmpeg would write a report into its folder.
+    monkeypatch.setenv("FFREPORT", "file=report.log")
+    async with running(RAW, Limits()) as ffmpeg:
+        process = Path(f"/proc/{ffmpeg.process.pid}")
+        names = {pair.split(b"=")[0] for pair in (process / "environ").read_bytes().split(b"\0") if pair}
+        assert names == {b"LC_ALL", b"MALLOC_ARENA_MAX"}
+        assert (process / "cwd").readlink() == Path("/")
+
+
+async def test_neither_side_waits_for_the_other_for_ever() -> None:
+    """More goes in and out than the pipes hold, and the reader is slower than the writer."""
+    data = bytes(range(256)) * 20_000
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield data
+
+    out = bytearray()
+    async with running(RAW, Limits()) as ffmpeg:
+        async with ffmpeg.fed(pieces()):
+            while piece := await ffmpeg.read():
+                out += piece
+                await asyncio.sleep(0)
+        assert await ffmpeg.status() == 0
+    assert out == data
+
+
+async def test_a_reader_that_stops_stops_the_writer() -> None:
+    given = 0
+
+    async def counted() -> AsyncIterator[bytes]:
+        nonlocal given
+        async for piece in endless():
+            given += len(piece)
+            yield piece
+
+    async with running(RAW, Limits()) as ffmpeg, ffmpeg.fed(counted()):
+        for _ in range(3):
+            await ffmpeg.read()
+        # All that is on the way now lies in buffers of fixed size.
+        before = -1
+        while given != before:
+            before = given
+            await asyncio.sleep(0.05)
+        assert given < 8_000_000
+
+
+async def test_one_that_never_reads_and_never_ends_is_killed(impostor: Impostor) -> None:
+    impostor("exec sleep 1000")
+    with pytest.raises(TimedOut):
+        await decode(endless(), sample_rate=8000, limits=DecodeLimits(wall_seconds=0.2, input_bytes=10**9))
+
+
+async def test_one_that_floods_its_messages_is_no_trouble(impostor: Impostor) -> None:
+    impostor("head -c 3000000 /dev/zero >&2; printf done")
+    async with running([], Limits()) as ffmpeg:
+        async with ffmpeg.fed(endless()):
+            assert await ffmpeg.read() == b"done"
+            assert await ffmpeg.read() == b""
+        assert await ffmpeg.status() == 0
+    assert ffmpeg.said == bytes(4096)
+
+
+async def test_what_it_has_started_is_killed_with_it(impostor: Impostor) -> None:
+    impostor("sleep 1000 & echo $!; wait")
+    async with running([], Limits()) as ffmpeg:
+        pid = int(await ffmpeg.read())
+        assert alive(pid)
+    assert not alive(pid)
+
+
+async def test_it_cannot_write_a_file(impostor: Impostor, tmp_path: Path) -> None:
+    impostor(f"read go; echo something > {tmp_path}/written; echo $?")
+
+    async def go() -> AsyncIterator[bytes]:
+        # By now the limits hold.
+        yield b"go\n"
+
+    async with running([], Limits()) as ffmpeg, ffmpeg.fed(go()):
+        assert await ffmpeg.read() != b"0\n"
+    written = tmp_path / "written"
+    assert not written.exists() or not written.stat().st_size
+
+
+async def test_a_program_that_cannot_be_run_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "executable", lambda: str(tmp_path))
+    with pytest.raises(FfmpegMissing):
+        async with running(RAW, Limits()):
+            pass
+
+
+def test_without_any_program_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nowhere/ffmpeg")
+    sandbox.executable.cache_clear()
+    try:
+        with pytest.raises(FfmpegMissing, match="no ffmpeg"):
+            sandbox.executable()
+    finally:
+        sandbox.executable.cache_clear()
+
+
+async def test_many_at_once_beside_busy_threads_all_end() -> None:
+    over = threading.Event()
+    threads = [threading.Thread(target=_burn, args=(over,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        async with asyncio.TaskGroup() as group:
+            decoded = [group.create_task(decode(made("mp3"), sample_rate=8000)) for _ in range(8)]
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert len({task.result() for task in decoded}) == 1
+
+
+def _burn(over: threading.Event) -> None:
+    while not over.is_set():
+        sum(range(1000))
