@@ -56,7 +56,7 @@ class Resampler:
         # Silence pushes the last samples through: swr's own flush is off by some samples, and before it gives
         # the first one it wants a whole filter of input more than the filter itself.
         silence = 2 * _FILTER * -(-max(self.source_rate, self.target_rate) // self.target_rate)
-        return chain.run(bytes(silence * SAMPLE_WIDTH))[: due * SAMPLE_WIDTH]
+        return chain.drain(bytes(silence * SAMPLE_WIDTH))[: due * SAMPLE_WIDTH]
 
 
 class _Chain:
@@ -79,15 +79,25 @@ class _Chain:
         self._graph = graph
 
     def run(self, pcm: bytes) -> bytes:
+        """What ``pcm`` gives: the filter answers each frame with one, or with none. Asking for more costs 5 µs."""
+        self._push(pcm)
+        return self._pull() or b""
+
+    def drain(self, pcm: bytes) -> bytes:
+        """All that there is behind ``pcm``."""
+        self._push(pcm)
+        return b"".join(iter(self._pull, None))
+
+    def _push(self, pcm: bytes) -> None:
         frame = av.AudioFrame(format="s16", layout="mono", samples=len(pcm) // SAMPLE_WIDTH)
         frame.sample_rate = self._rate
         frame.planes[0].update(pcm)
         self._input.push(frame)
-        pieces: list[bytes] = []
-        while True:
-            try:
-                made = self._output.pull()
-            except BlockingIOError:
-                return b"".join(pieces)
-            assert isinstance(made, av.AudioFrame)
-            pieces.append(bytes(made.planes[0])[: made.samples * SAMPLE_WIDTH])
+
+    def _pull(self) -> bytes | None:
+        try:
+            made = self._output.pull()
+        except BlockingIOError:
+            return None
+        assert isinstance(made, av.AudioFrame)
+        return bytes(made.planes[0])[: made.samples * SAMPLE_WIDTH]
