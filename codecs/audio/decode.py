@@ -91,7 +91,7 @@ async def decode(
     ``data`` raises.
 
     ``strict``: a file in which ffmpeg finds damage is refused. Otherwise what can be decoded of it is the answer.
-    A file that was cut off is damaged too, but in mp3, ogg and matroska, which may end anywhere.
+    A file that was cut off is damaged too, where that can be told; mp3, ogg and matroska may end anywhere.
     """
     if not 0 < sample_rate <= MAX_RATE:
         raise ValueError(f"{sample_rate} is no sample rate")

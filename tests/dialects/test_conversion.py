@@ -140,6 +140,19 @@ async def test_more_conversions_than_there_are_places_for_are_refused_and_use_no
         assert (await made.file(session, "m4a")).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["wav", "mp3", "m4a"])
+async def test_a_recording_that_cannot_be_read_any_more_has_no_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    async with client(Scripted()) as made:
+        session = await made.session()
+        assert (await made.file(session, "pcm16")).content == sound(200)
+        monkeypatch.setattr(made.gateway.recordings.shelf, "read", fail)
+        answer = await made.file(session, name)
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_session")
+
+
 # ---- the conversion alone
 
 
