@@ -33,7 +33,7 @@ _ENVIRONMENT = {
 
 
 class FfmpegMissing(RuntimeError):
-    """There is no ffmpeg on this machine, or it does not start."""
+    """There is no ffmpeg on this machine, or it cannot be started, or not within limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +173,17 @@ def _confine(pid: int, limits: Limits) -> None:
         resource.RLIMIT_NOFILE: _DESCRIPTORS,
         resource.RLIMIT_CORE: 0,
     }
-    # It may have ended already.
-    with suppress(ProcessLookupError):
+    try:
         for kind, value in wanted.items():
             hard = resource.prlimit(pid, kind)[1]
             most = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.prlimit(pid, kind, (most, most))
+    except ProcessLookupError:
+        # It has ended already.
+        return
+    except OSError as error:
+        # Some containers forbid the call. Then better none than one without limits.
+        raise FfmpegMissing("ffmpeg cannot be confined") from error
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -159,6 +160,16 @@ async def test_it_cannot_write_a_file(impostor: Impostor, tmp_path: Path) -> Non
 async def test_a_program_that_cannot_be_run_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "executable", lambda: str(tmp_path))
     with pytest.raises(FfmpegMissing):
+        async with running(RAW, Limits()):
+            pass
+
+
+async def test_where_limits_are_forbidden_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(resource, "prlimit", forbid)
+    with pytest.raises(FfmpegMissing, match="confined"):
         async with running(RAW, Limits()):
             pass
 
