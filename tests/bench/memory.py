@@ -42,7 +42,9 @@ def _measure() -> tuple[float, float]:
             crowd.run(1.0)
             connected = server.rss
             each_idle = (connected - before) / _IDLE
-            starts = [(index * 0.005, partial(member.speak, "c", words)) for index, member in enumerate(idle[:_SPEAKING])]
+            starts = [
+                (index * 0.005, partial(member.speak, "c", words)) for index, member in enumerate(idle[:_SPEAKING])
+            ]
             crowd.run(1.0 + 3.0, starts)
             each_speaking = each_idle + (server.rss - connected) / _SPEAKING
         finally:

@@ -24,7 +24,10 @@ def figures(*, quick: bool) -> list[Figure]:
     return [
         Figure("taken for a client that never reads, realtime", f"{realtime:.2f} s", "about 1 s", realtime <= 1.1),
         Figure("taken for a client that never reads, burst", f"{size:.0f} kB", "<= 200 kB", size <= 200),
-        Figure(f"its sender freed after (send_timeout {_SEND_TIMEOUT:g} s)", f"{freed_realtime:.1f} and {freed_burst:.1f} s"),
+        Figure(
+            f"its sender freed after (send_timeout {_SEND_TIMEOUT:g} s)",
+            f"{freed_realtime:.1f} and {freed_burst:.1f} s",
+        ),
     ]
 
 
@@ -37,7 +40,10 @@ def _measure(pace: str) -> tuple[float, float]:
             listener.speak("c", text(60.0), pace=pace)
             sent, grown = 0.0, time.monotonic()
             while time.monotonic() - grown < _LIMIT:
-                active, now_sent = server.metric("voxwire_sessions_active"), server.metric("voxwire_audio_seconds_total")
+                active, now_sent = (
+                    server.metric("voxwire_sessions_active"),
+                    server.metric("voxwire_audio_seconds_total"),
+                )
                 if now_sent > sent:
                     sent, grown = now_sent, time.monotonic()
                 if sent and not active:
