@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from gateway.clock import Clock
 from gateway.errors import EngineError, ListenerGone, TextTooLong, TimedOut, VoxwireError, from_provider
 from gateway.pipeline.alignment import TimedWord, Transcript
-from gateway.pipeline.channel import Channel
+from gateway.pipeline.channel import Channel, Signal
+from gateway.pipeline.deadline import Deadline
 from gateway.pipeline.segmenter import Segmenter, speakable
 from providers.base import SAMPLE_WIDTH, PcmChunk, Provider, ProviderError, Segment, Voice
 
@@ -24,6 +25,7 @@ _PIECE = 1000
 """Characters that are segmented at once: about 2 ms."""
 
 OnWords = Callable[[Sequence[TimedWord], bool], Awaitable[None]]
+_AT_A_TIME = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,12 @@ class Synthesis:
         self._silent = 0
         self._ended = False
         self._begun = 0
-        self._speeches: deque[_Speech] = deque()
+        self._speeches: list[_Speech] = []
         self._making = 0
         self._failed = False
         self._finished = False
-        self._changed = asyncio.Event()
-        self._arrived = asyncio.Event()
+        self._changed = Signal()
+        self._arrived = Signal()
         self.transcript = Transcript()
         self.engine_time = 0.0
         """Seconds spent waiting for the engine."""
@@ -160,7 +162,7 @@ class Synthesis:
                 # Nothing is awaited between the queue and the transcript: a cancel finds all text in one of them.
                 text = self._texts.popleft()
                 self._waiting -= len(text)
-                speech = _Speech(self.transcript.add(text), text, self._limits.ahead)
+                speech = _Speech(self.transcript.add(text), text, self._limits.ahead / _AT_A_TIME)
                 self._making += 1
                 if not speakable(text):
                     await self._complete(speech)
@@ -185,7 +187,7 @@ class Synthesis:
                 else:
                     return False
             elif self._no_room():
-                await self._change()
+                await self._changed.wait()
             else:
                 return True
         return False
@@ -194,7 +196,7 @@ class Synthesis:
         try:
             async with asyncio.timeout(self._limits.text_timeout):
                 while not (self._arrivals or self._ended or self._failed):
-                    await self._change()
+                    await self._changed.wait()
         except TimeoutError:
             if self._arrivals or self._ended:
                 return
@@ -203,18 +205,17 @@ class Synthesis:
     def _no_room(self) -> bool:
         if not self._speeches:
             return False
-        if self._making >= 2 or (self._making and not self._speeches[-1].sounding):
+        if self._making >= _AT_A_TIME or (self._making and not self._speeches[-1].sounding):
             return True
         return self.depth >= self._limits.ahead
-
-    async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
 
     async def _make(self, speech: _Speech) -> None:
         try:
             await self._pull(speech)
             await self._complete(speech)
+        except TimeoutError:
+            limit = self._limits.engine_timeout
+            self._fail(TimedOut(f"engine {self._provider.id!r} made no sound for {limit:g} seconds"), speech)
         except ProviderError as error:
             self._fail(from_provider(error), speech)
         except VoxwireError as error:
@@ -233,10 +234,13 @@ class Synthesis:
         rate = self._voice.sample_rate
         now = self._clock.now
         # An engine's iterator is closed here and nowhere else, also when this task is cancelled between chunks.
-        async with aclosing(self._provider.synthesize(segment)) as chunks:
+        async with (
+            aclosing(self._provider.synthesize(segment)) as chunks,
+            Deadline(self._limits.engine_timeout) as wait,
+        ):
             while True:
                 asked = now()
-                chunk = await self._next_chunk(chunks)
+                chunk = await self._next_chunk(chunks, wait)
                 came = now()
                 self.engine_time += came - asked
                 if chunk is None:
@@ -254,20 +258,18 @@ class Synthesis:
                 await self._tell(self.transcript.made(speech.index, seconds, native))
                 await speech.channel.put(chunk, seconds)
 
-    async def _next_chunk(self, chunks: AsyncGenerator[PcmChunk, None]) -> PcmChunk | None:
+    async def _next_chunk(self, chunks: AsyncGenerator[PcmChunk, None], wait: Deadline) -> PcmChunk | None:
+        wait.begin()
         try:
-            async with asyncio.timeout(self._limits.engine_timeout):
-                return await anext(chunks, None)
+            return await anext(chunks, None)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             # The engine's own: this task would end without a word, and its listener wait for ever.
             raise EngineError(f"engine {self._provider.id!r} failed") from None
-        except TimeoutError:
-            raise TimedOut(
-                f"engine {self._provider.id!r} made no sound for {self._limits.engine_timeout:g} seconds"
-            ) from None
+        finally:
+            wait.end()
 
     async def _complete(self, speech: _Speech) -> None:
         words = self.transcript.complete(speech.index)
@@ -303,11 +305,12 @@ class Synthesis:
                 if self._finished:
                     return None
                 self.starved = True
-                self._arrived.clear()
                 await self._arrived.wait()
             head = self._speeches[0]
             chunk = await head.channel.get()
-            self._changed.set()
+            if chunk is None:
+                self._speeches.pop(0)
+            if self._texts and not self._no_room():
+                self._changed.set()
             if chunk is not None:
                 return chunk.pcm
-            self._speeches.popleft()

@@ -89,3 +89,18 @@ async def test_close_wakes_a_waiting_consumer() -> None:
     await settle()
     channel.close()
     assert await getter is None
+
+
+@virtual_time
+async def test_a_full_channel_takes_more_only_once_half_of_it_is_taken() -> None:
+    channel: Channel[int] = Channel(4.0)
+    for number in range(4):
+        await channel.put(number, 1.0)
+    putter = asyncio.create_task(channel.put(4, 1.0))
+    await settle()
+    assert await channel.get() == 0
+    await settle()
+    assert not putter.done()
+    assert await channel.get() == 1
+    await settle()
+    assert putter.done()
