@@ -13,12 +13,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol, cast
 
 from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
-from websockets.protocol import State
 
 from gateway.errors import ListenerGone
 
@@ -30,14 +30,28 @@ SEND_BUFFER = 16_384
 _MARK = b"vx"
 
 
+@lru_cache(256)
+def _head(opcode: bytes, length: int) -> bytes:
+    """How a frame begins (RFC 6455, section 5.2): final, from a server, not masked. The frames of a stream are of a
+    few lengths."""
+    if length < 126:
+        return opcode + length.to_bytes(1, "big")
+    if length < 65_536:
+        return opcode + b"\x7e" + length.to_bytes(2, "big")
+    return opcode + b"\x7f" + length.to_bytes(8, "big")
+
+
 class Wire(Protocol):
     """What a dialect's socket writes to. One instance a connection."""
 
-    async def send(self, data: bytes | str) -> None:
+    async def send_message(self, data: bytes | str) -> None:
         """Send one message; returns when there is room for another. Raises ``ListenerGone``."""
 
     async def send_frame(self, header: bytes, payload: bytes | memoryview) -> None:
         """Send one binary message made of two parts."""
+
+    def offer_frame(self, header: bytes, payload: bytes | memoryview) -> bool:
+        """Send it if that needs no waiting. False: nothing was sent. Raises ``ListenerGone``."""
 
     def mark(self) -> int | None:
         """Ask to be told when all that was sent so far has been read. ``None`` where that cannot be known."""
@@ -59,7 +73,8 @@ class VoxwireWebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._marks = 0
-        self._read = 0
+        self.read = 0
+        """The newest mark that was answered."""
         self._reader: asyncio.Future[None] | None = None
         self._stuck: asyncio.TimerHandle | None = None
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
@@ -126,31 +141,25 @@ class VoxwireWebSocketProtocol(WebSocketsSansIOProtocol):
             await self.writable.wait()
         self._write(b"\x82", header, payload)
 
+    def offer_frame(self, header: bytes, payload: bytes | memoryview) -> bool:
+        """Send one binary message of two parts, if there is room for it now."""
+        if not self.writable.is_set():
+            return False
+        self._write(b"\x82", header, payload)
+        return True
+
     def _write(self, opcode: bytes, first: bytes, second: bytes | memoryview) -> None:
-        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+        if self.disconnected or self.close_sent or self.transport.is_closing():
             raise ListenerGone
-        length = len(first) + len(second)
-        # RFC 6455, section 5.2: a final frame from a server, not masked.
-        if length < 126:
-            size = length.to_bytes(1, "big")
-        elif length < 65_536:
-            size = b"\x7e" + length.to_bytes(2, "big")
-        else:
-            size = b"\x7f" + length.to_bytes(8, "big")
-        self.transport.write(b"".join((opcode, size, first, second)))
+        self.transport.write(b"".join((_head(opcode, len(first) + len(second)), first, second)))
 
     def mark(self) -> int:
         """Send a ping that carries the next number; its answer says that everything before it was read."""
         self._marks += 1
         payload = _MARK + self._marks.to_bytes(6, "big")
-        if not self.disconnected and not self.close_sent and self.conn.state is State.OPEN:
+        if not (self.disconnected or self.close_sent or self.transport.is_closing()):
             self.transport.write(b"\x89\x08" + payload)
         return self._marks
-
-    @property
-    def read(self) -> int:
-        """The newest mark that was answered."""
-        return self._read
 
     def handle_ping(self) -> None:
         # Pongs pass no flow control: to a client that pings and does not read, none is sent.
@@ -162,8 +171,8 @@ class VoxwireWebSocketProtocol(WebSocketsSansIOProtocol):
         payload = bytes(event.data)
         if len(payload) == 8 and payload.startswith(_MARK):
             number = int.from_bytes(payload[2:], "big")
-            if self._read < number <= self._marks:
-                self._read = number
+            if self.read < number <= self._marks:
+                self.read = number
                 self._wake_reader()
             return
         super().handle_pong(event)
@@ -189,23 +198,6 @@ class VoxwireWebSocketProtocol(WebSocketsSansIOProtocol):
             self._reader.set_result(None)
 
 
-class DirectWire:
-    """Writes through the protocol above."""
-
-    __slots__ = ("_protocol", "mark", "reading", "send", "send_frame")
-
-    def __init__(self, protocol: VoxwireWebSocketProtocol) -> None:
-        self._protocol = protocol
-        self.send = protocol.send_message
-        self.send_frame = protocol.send_frame
-        self.mark: Callable[[], int | None] = protocol.mark
-        self.reading = protocol.reading
-
-    @property
-    def read(self) -> int:
-        return self._protocol.read
-
-
 class AsgiWire:
     """Writes through plain ASGI, for any other server: what the listener has read cannot be known there."""
 
@@ -214,7 +206,8 @@ class AsgiWire:
     def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
         self._send = send
 
-    async def send(self, data: bytes | str) -> None:
+    async def send_message(self, data: bytes | str) -> None:
+        """Send one message. Raises ``ListenerGone``."""
         key = "text" if isinstance(data, str) else "bytes"
         try:
             await self._send({"type": "websocket.send", key: data})
@@ -222,7 +215,11 @@ class AsgiWire:
             raise ListenerGone from error
 
     async def send_frame(self, header: bytes, payload: bytes | memoryview) -> None:
-        await self.send(b"".join((header, payload)))
+        await self.send_message(b"".join((header, payload)))
+
+    def offer_frame(self, header: bytes, payload: bytes | memoryview) -> bool:
+        """Whether there is room is the server's secret: every frame waits."""
+        return False
 
     def mark(self) -> int | None:
         return None
@@ -235,7 +232,7 @@ def wire(scope: Mapping[str, Any], send: Callable[[Any], Awaitable[None]]) -> Wi
     """The best wire that the server under this connection offers."""
     protocol = scope.get("extensions", {}).get(EXTENSION)
     if isinstance(protocol, VoxwireWebSocketProtocol):
-        return DirectWire(protocol)
+        return protocol
     return AsgiWire(send)
 
 

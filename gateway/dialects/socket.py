@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -48,6 +48,17 @@ from gateway.transport import Wire, wire
 log = logging.getLogger(__name__)
 
 _LAST = (Ended, Cancelled, Failed)
+
+
+class _AtOnce:
+    """What is awaited where there is nothing to wait for."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+_AT_ONCE = _AtOnce()
 
 
 @dataclass(slots=True)
@@ -180,7 +191,7 @@ class Connection:
             case Ping():
                 answer = self._dialect.pong()
                 if answer is not None:
-                    await self._wire.send(answer)
+                    await self._wire.send_message(answer)
 
     def _find(self, name: str) -> Context:
         context = self._contexts.get(name)
@@ -212,10 +223,38 @@ class Connection:
         self._running -= 1
         self._gateway.sessions.close(session)
 
-    async def _say(self, context: Context, event: Event) -> None:
-        if type(event) is Audio:
-            await self._say_audio(context, event)
-            return
+    def _say(self, context: Context, event: Event) -> Awaitable[None]:
+        """Not a coroutine: most frames leave at once, and a coroutine for each would cost more than that."""
+        if type(event) is not Audio:
+            return self._say_event(context, event)
+        message = self._dialect.audio(context, event)
+        if isinstance(message, str) or not self._wire.offer_frame(*message):
+            return self._say_when_there_is_room(context, event, message)
+        self._count(context, event)
+        return self._read_enough(context.window) if context.window.full(self._wire.read) else _AT_ONCE
+
+    async def _say_when_there_is_room(
+        self, context: Context, frame: Audio, message: tuple[bytes, bytes | memoryview] | str
+    ) -> None:
+        if isinstance(message, str):
+            await self._wire.send_message(message)
+        else:
+            await self._wire.send_frame(*message)
+        self._count(context, frame)
+        await self._read_enough(context.window)
+
+    def _count(self, context: Context, frame: Audio) -> None:
+        if context.window.sent(frame.samples / context.session.plan.sample_rate, len(frame.data)):
+            number = self._wire.mark()
+            if number is not None:
+                context.window.marked(number)
+
+    async def _read_enough(self, window: Window) -> None:
+        """Wait until the listener has read so much that more may be sent."""
+        while window.full(self._wire.read):
+            await self._wire.reading()
+
+    async def _say_event(self, context: Context, event: Event) -> None:
         last = isinstance(event, _LAST)
         if last:
             # Gone before the client is told, so that it may start the name anew when it hears of it.
@@ -224,35 +263,21 @@ class Connection:
             self._gateway.metrics.errors.labels(self._dialect.name, event.error.code).inc()
         message = self._dialect.event(context, event)
         if message is not None:
-            await self._wire.send(message)
+            await self._wire.send_message(message)
         if last:
             await self._close_if_done(event.error.close_code if isinstance(event, Failed) else 1000)
-
-    async def _say_audio(self, context: Context, frame: Audio) -> None:
-        message = self._dialect.audio(context, frame)
-        connection, window = self._wire, context.window
-        if isinstance(message, str):
-            await connection.send(message)
-        else:
-            await connection.send_frame(*message)
-        if window.sent(frame.samples / context.session.plan.sample_rate, len(frame.data)):
-            number = connection.mark()
-            if number is not None:
-                window.marked(number)
-        while window.full(connection.read):
-            await connection.reading()
 
     async def goaway(self, seconds: float) -> None:
         """Tell the client that the server is about to stop."""
         message = self._dialect.goaway(seconds)
         if message is not None:
             with suppress(ListenerGone):
-                await self._wire.send(message)
+                await self._wire.send_message(message)
 
     async def _refuse(self, error: VoxwireError, context: str | None) -> None:
         self._gateway.metrics.errors.labels(self._dialect.name, error.code).inc()
         final = context is not None and context not in self._contexts
-        await self._wire.send(self._dialect.refusal(error, context, final=final))
+        await self._wire.send_message(self._dialect.refusal(error, context, final=final))
         if final:
             await self._close_if_done(error.close_code)
 

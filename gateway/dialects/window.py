@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from gateway.events import Pace
 
 MARK_EVERY_S = 0.5
@@ -17,7 +15,7 @@ class Window:
     the server knows none, ``marked`` is never called and the window never fills.
     """
 
-    __slots__ = ("_bytes", "_limit", "_marks", "_next", "_read", "_realtime", "_seconds", "_step")
+    __slots__ = ("_limit", "_marks", "_next", "_read", "_realtime", "_sent", "_step")
 
     def __init__(self, pace: Pace, limit_s: float, limit_bytes: int) -> None:
         self._realtime = pace is Pace.REALTIME
@@ -26,28 +24,23 @@ class Window:
         # With a smaller limit the marks come closer, or the window would fill before the first is due.
         self._step = min(self._step, self._limit / 2)
         self._next = self._step
-        self._seconds = 0.0
-        self._bytes = 0
+        self._sent = 0.0
         self._read = 0.0
-        self._marks: deque[tuple[int, float]] = deque()
+        self._marks: list[tuple[int, float]] = []
 
     def sent(self, seconds: float, size: int) -> bool:
         """Count a frame. True when a mark is due behind it."""
-        self._seconds += seconds
-        self._bytes += size
-        return self._amount() >= self._next
+        self._sent += seconds if self._realtime else size
+        return self._sent >= self._next
 
     def marked(self, number: int) -> None:
         """A mark was sent behind everything counted so far."""
-        self._marks.append((number, self._amount()))
-        self._next = self._amount() + self._step
+        self._marks.append((number, self._sent))
+        self._next = self._sent + self._step
 
     def full(self, read: int) -> bool:
         """Whether the limit is reached, given the newest mark that the listener has read."""
         while self._marks and self._marks[0][0] <= read:
-            self._read = self._marks.popleft()[1]
+            self._read = self._marks.pop(0)[1]
         # Without an open mark no answer can come: nothing to wait for.
-        return bool(self._marks) and self._amount() - self._read >= self._limit
-
-    def _amount(self) -> float:
-        return self._seconds if self._realtime else float(self._bytes)
+        return bool(self._marks) and self._sent - self._read >= self._limit

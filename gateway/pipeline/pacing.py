@@ -25,6 +25,7 @@ class Wheel:
         self._slots: dict[int, list[asyncio.Future[None]]] = {}
         self._order: list[int] = []
         self._handle: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.lateness = 0.0
         """Seconds by which the latest turn came after its time: how busy the event loop is."""
 
@@ -34,7 +35,12 @@ class Wheel:
 
     async def until(self, when: float) -> None:
         """Return at the first turn of the wheel at or after ``when`` (clock seconds)."""
-        loop = asyncio.get_running_loop()
+        await self.turn(when)
+
+    def turn(self, when: float) -> asyncio.Future[None]:
+        """The first turn of the wheel at or after ``when``, to be awaited by one."""
+        # Asked for once: in Python 3.11 the question costs a system call.
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         turn = math.ceil(when / self._tick)
         waiter = loop.create_future()
         slot = self._slots.get(turn)
@@ -45,7 +51,7 @@ class Wheel:
                 self._arm(loop)
         else:
             slot.append(waiter)
-        await waiter
+        return waiter
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._handle is not None:

@@ -120,6 +120,7 @@ class RawTranscoder:
         # The header of a container travels with the first frame.
         self._head = stream.format.header_bytes
         self._data = memoryview(b"")
+        self._size = 0
         self._offset = 0
         self._sequence = 0
         self._position = 0
@@ -132,11 +133,11 @@ class RawTranscoder:
     async def run(self) -> None:
         """Nothing runs beside the consumer."""
 
-    async def get(self) -> Audio | None:
+    def ready(self) -> Audio | None:
+        """The next frame, if it needs no more PCM."""
         end = self._offset + self._head + self._frame
-        while end > len(self._data) and not self._done:
-            await self._fill()
-            end = self._offset + self._head + self._frame
+        if end > self._size and not self._done:
+            return None
         data = self._data[self._offset : end]
         if not data:
             return None
@@ -148,6 +149,11 @@ class RawTranscoder:
         self._head = 0
         self._sequence += 1
         self._position += samples
+        return frame
+
+    async def get(self) -> Audio | None:
+        while (frame := self.ready()) is None and not self._done:
+            await self._fill()
         return frame
 
     async def _fill(self) -> None:
@@ -163,6 +169,7 @@ class RawTranscoder:
         self.encoder_time += time.perf_counter() - began
         rest = self._data[self._offset :]
         self._data = memoryview(bytes(rest) + made if rest else made)
+        self._size = len(self._data)
         self._offset = 0
 
 
@@ -205,6 +212,10 @@ class PooledTranscoder:
             self._frames.close()
         except Exception as error:  # noqa: BLE001 - handed to the consumer, who raises it
             self._frames.close(error)
+
+    def ready(self) -> Audio | None:
+        """The next frame, if it is encoded already."""
+        return self._frames.ready()
 
     async def get(self) -> Audio | None:
         return await self._frames.get()

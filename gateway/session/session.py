@@ -200,7 +200,8 @@ class Session:
             group.create_task(self._synthesis.run())
             if plan.format.heavy:
                 group.create_task(self._transcoder.run())
-            await self._send(self._transcoder)
+            # In a task of its own: a frame then wakes two coroutines, and not the whole chain that awaits them.
+            await group.create_task(self._send(self._transcoder))
 
     async def _send(self, source: Transcoder) -> None:
         """The last stage: each frame leaves when it is due, and not before the socket has room."""
@@ -212,12 +213,12 @@ class Session:
         )
         lead = self._resources.lead if self.plan.request.pace is Pace.REALTIME else None
         emit = self._emit
-        while (frame := await source.get()) is not None:
+        while (frame := source.ready() or await source.get()) is not None:
             now = clock.now()
             if lead is not None:
                 due = playback.due(lead)
                 if due > now:
-                    await wheel.until(due)
+                    await wheel.turn(due)
                     now = clock.now()
             await emit(frame)
             late = playback.send(now, frame.samples / rate)
@@ -225,7 +226,7 @@ class Session:
                 self._first_frame(clock.now())
             if late > 0.0:
                 self._late(late)
-            self._frames += 1
+            self._frames = frame.sequence + 1
 
     def _first_frame(self, now: float) -> None:
         if self._first_text is not None:
