@@ -47,6 +47,8 @@ VOICES = frozenset(
 FORMATS: dict[str, tuple[str, int | None]] = {
     "mp3": ("mp3", None),
     "opus": ("opus", None),
+    "aac": ("aac", None),
+    "flac": ("flac", None),
     "wav": ("wav", None),
     # Every client takes this for 24 kHz, since nothing in the answer says so.
     "pcm": ("pcm16", 24_000),

@@ -71,6 +71,8 @@ async def test_the_synchronous_client_gets_a_file() -> None:
     [
         ("mp3", "audio/mpeg", b"\xff"),
         ("opus", "audio/ogg", b"OggS"),
+        ("aac", "audio/aac", b"\xff\xf1"),
+        ("flac", "audio/flac", b"fLaC"),
         ("wav", "audio/wav", b"RIFF"),
         ("pcm", "audio/pcm", sound(1)),
     ],
@@ -203,8 +205,7 @@ async def test_models_are_listed_and_can_be_looked_up() -> None:
         ({"voice": ["one"]}, 400, "bad_request", "voice"),
         ({"voice": {"id": ""}}, 400, "bad_request", "voice"),
         ({"model": "whisper-1"}, 404, "model_not_found", "model"),
-        ({"response_format": "aac"}, 400, "unsupported_format", "response_format"),
-        ({"response_format": "flac"}, 400, "unsupported_format", "response_format"),
+        ({"response_format": "aiff"}, 400, "unsupported_format", "response_format"),
         ({"response_format": "pcm16"}, 400, "unsupported_format", "response_format"),
         ({"speed": 0.2}, 400, "bad_request", "speed"),
         ({"speed": 4.5}, 400, "bad_request", "speed"),
