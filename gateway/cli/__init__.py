@@ -14,7 +14,7 @@ from gateway.client.aio import DEFAULT_URL
 from gateway.client.errors import GatewayAway, VoxwireClientError
 from gateway.client.files import FORMATS
 
-_SPEECH_FORMATS = ("pcm16", "wav", "mulaw", "alaw", "mp3", "opus")
+_SPEECH_FORMATS = ("pcm16", "pcm_f32le", "wav", "mulaw", "alaw", "mp3", "aac", "flac", "opus", "webm")
 INTERRUPTED = 130
 
 

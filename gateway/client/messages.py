@@ -23,7 +23,8 @@ class Options(TypedDict, total=False):
     provider: str
     model: str
     format: str
-    """``pcm16`` (default: s16le, mono), ``wav``, ``mulaw``, ``alaw``, ``mp3`` or ``opus`` (in Ogg)."""
+    """``pcm16`` (default: s16le, mono), ``pcm_f32le``, ``wav``, ``mulaw``, ``alaw``, ``mp3``, ``aac`` (ADTS), ``flac``,
+    ``opus`` (in Ogg), ``webm`` (Opus) or ``opus_packets`` (bare: one a frame)."""
     sample_rate: int
     """Hz of the output; by default the voice's own, or the nearest that the format has."""
     language: str
