@@ -67,7 +67,7 @@ def unused_port() -> int:
         ["sing"],
         ["say"],
         ["say", "hi", "-o", "a.wav", "--play"],
-        ["say", "hi", "--format", "flac"],
+        ["say", "hi", "--format", "tape"],
         ["serve", "--port", "x"],
     ],
 )
