@@ -7,13 +7,20 @@ from pathlib import Path
 
 
 def children() -> list[int]:
-    """The processes that this one has started and not buried."""
+    """The ffmpeg processes that this one has started and not buried. A gateway that other tests talk to is one of
+    its children too, and none of theirs."""
     found = []
     for task in Path("/proc/self/task").iterdir():
         # A thread may be over by now, and with it its children.
         with suppress(FileNotFoundError):
             found += [int(pid) for pid in (task / "children").read_text().split()]
-    return sorted(found)
+    return sorted(pid for pid in found if _name(pid).startswith("ffmpeg"))
+
+
+def _name(pid: int) -> str:
+    with suppress(FileNotFoundError):
+        return (Path("/proc") / str(pid) / "comm").read_text()
+    return ""
 
 
 def descriptors() -> dict[int, str]:
