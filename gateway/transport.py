@@ -149,7 +149,7 @@ class VoxwireWebSocketProtocol(WebSocketsSansIOProtocol):
         return True
 
     def _write(self, opcode: bytes, first: bytes, second: bytes | memoryview) -> None:
-        if self.disconnected or self.close_sent or self.transport.is_closing():
+        if self.close_sent or self.transport.is_closing():
             raise ListenerGone
         self.transport.write(b"".join((_head(opcode, len(first) + len(second)), first, second)))
 
@@ -157,7 +157,7 @@ class VoxwireWebSocketProtocol(WebSocketsSansIOProtocol):
         """Send a ping that carries the next number; its answer says that everything before it was read."""
         self._marks += 1
         payload = _MARK + self._marks.to_bytes(6, "big")
-        if not (self.disconnected or self.close_sent or self.transport.is_closing()):
+        if not (self.close_sent or self.transport.is_closing()):
             self.transport.write(b"\x89\x08" + payload)
         return self._marks
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -50,12 +50,15 @@ log = logging.getLogger(__name__)
 _LAST = (Ended, Cancelled, Failed)
 
 
+# An iterator that is used up ends whenever it is asked: one serves for all.
+_NOTHING = cast("Generator[None, None, None]", iter(()))
+
+
 class _AtOnce:
     """What is awaited where there is nothing to wait for."""
 
     def __await__(self) -> Generator[None, None, None]:
-        return
-        yield
+        return _NOTHING
 
 
 _AT_ONCE = _AtOnce()
@@ -70,6 +73,8 @@ class Context:
     generation: int
     session: Session
     window: Window
+    rate: int
+    """Samples a second of the output."""
     task: asyncio.Task[None] | None = None
 
 
@@ -212,7 +217,7 @@ class Connection:
         number = next(n for n in range(1, self._gateway.settings.max_contexts + 1) if n not in taken)
         self._starts = self._starts % 65_535 + 1
         window = Window(plan.request.pace, settings.unread_s, settings.unread_bytes)
-        context = Context(name, number, self._starts, session, window)
+        context = Context(name, number, self._starts, session, window, plan.sample_rate)
         self._contexts[name] = context
         context.task = self._group.create_task(session.run(partial(self._say, context)))
         self._running += 1
@@ -230,8 +235,9 @@ class Connection:
         message = self._dialect.audio(context, event)
         if isinstance(message, str) or not self._wire.offer_frame(*message):
             return self._say_when_there_is_room(context, event, message)
-        self._count(context, event)
-        return self._read_enough(context.window) if context.window.full(self._wire.read) else _AT_ONCE
+        if context.window.sent(event.samples / context.rate, len(event.data)):
+            return self._keep_within(context.window)
+        return _AT_ONCE
 
     async def _say_when_there_is_room(
         self, context: Context, frame: Audio, message: tuple[bytes, bytes | memoryview] | str
@@ -240,17 +246,14 @@ class Connection:
             await self._wire.send_message(message)
         else:
             await self._wire.send_frame(*message)
-        self._count(context, frame)
-        await self._read_enough(context.window)
+        if context.window.sent(frame.samples / context.rate, len(frame.data)):
+            await self._keep_within(context.window)
 
-    def _count(self, context: Context, frame: Audio) -> None:
-        if context.window.sent(frame.samples / context.session.plan.sample_rate, len(frame.data)):
-            number = self._wire.mark()
-            if number is not None:
-                context.window.marked(number)
-
-    async def _read_enough(self, window: Window) -> None:
-        """Wait until the listener has read so much that more may be sent."""
+    async def _keep_within(self, window: Window) -> None:
+        """Send a mark, and wait until the listener has read so much that more may be sent."""
+        number = self._wire.mark()
+        if number is not None:
+            window.marked(number)
         while window.full(self._wire.read):
             await self._wire.reading()
 

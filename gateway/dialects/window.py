@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gateway.events import Pace
 
 MARK_EVERY_S = 0.5
@@ -20,16 +22,16 @@ class Window:
     def __init__(self, pace: Pace, limit_s: float, limit_bytes: int) -> None:
         self._realtime = pace is Pace.REALTIME
         self._limit = limit_s if self._realtime else float(limit_bytes)
-        self._step = MARK_EVERY_S if self._realtime else float(MARK_EVERY_BYTES)
-        # With a smaller limit the marks come closer, or the window would fill before the first is due.
-        self._step = min(self._step, self._limit / 2)
+        usual = MARK_EVERY_S if self._realtime else float(MARK_EVERY_BYTES)
+        # A whole part of the limit, at most half: the window then fills where a mark is due, and is looked at there.
+        self._step = self._limit / max(2, math.ceil(self._limit / usual))
         self._next = self._step
         self._sent = 0.0
         self._read = 0.0
         self._marks: list[tuple[int, float]] = []
 
     def sent(self, seconds: float, size: int) -> bool:
-        """Count a frame. True when a mark is due behind it."""
+        """Count a frame. True when a mark is due behind it, which is also when the window may have become full."""
         self._sent += seconds if self._realtime else size
         return self._sent >= self._next
 
