@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     # The path
     frame_ms: int = Field(20, ge=10, le=200)
     lead_ms: int = Field(400, ge=0, le=5000)
-    ahead_s: float = Field(4.0, gt=0, le=60)
+    ahead_s: float = Field(1.0, gt=0, le=60)
     first_segment_characters: int = Field(80, ge=20)
     max_segment_characters: int = Field(300, ge=40)
     transcoding_threads: int = Field(0, ge=0)

@@ -32,7 +32,7 @@ _AT_A_TIME = 2
 class Limits:
     """Bounds of one context. Seconds and characters."""
 
-    ahead: float = 4.0
+    ahead: float = 1.0
     """Sound that may be made and not yet taken."""
     engine_timeout: float = 30.0
     """How long an engine may take for its next chunk."""
