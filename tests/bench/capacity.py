@@ -53,7 +53,7 @@ def _held(server: Server, sessions: int, frame_ms: int) -> float | None:
     for _ in range(2):
         heard = listen(server, sessions, _WINDOW, frame_ms=frame_ms)
         expected = sessions * _WINDOW * 1000 / frame_ms
-        busy = heard.load_cpu / heard.wall
+        busy = heard.load_busy / heard.wall
         ok = heard.lateness < _LATENESS and not heard.underruns and not heard.lost and heard.frames > 0.98 * expected
         print(
             f"  {sessions} sessions, {frame_ms} ms: p99 late {heard.lateness * 1000:.1f} ms, "

@@ -97,6 +97,8 @@ class Crowd:
         self.lost = 0
         """Connections that the server closed."""
         self.lateness = array("d")
+        self.busy = 0.0
+        """Seconds spent with what came, since the last ``reset``."""
 
     @property
     def listeners(self) -> list[Listener]:
@@ -138,6 +140,7 @@ class Crowd:
         """Forget what was measured."""
         self.frames = self.payload = self.underruns = self.lost = 0
         self.lateness = array("d")
+        self.busy = 0.0
 
     def run(self, seconds: float, actions: Sequence[tuple[float, Callable[[], None]]] = ()) -> None:
         """Serve everybody for ``seconds``; each action is done when its time (from now, ascending) has come."""
@@ -156,9 +159,15 @@ class Crowd:
             while todo and began + todo[-1][0] <= now:
                 todo.pop()[1]()
             pause = began + (min(todo[-1][0], limit) if todo else limit) - now
-            for fd, _ in self._poll.poll(max(0.0, min(pause, 0.05))):
-                self._receive(fd)
+            # While it measures it never sleeps: to wake a sleeping core would be part of the server's send.
+            ready = self._poll.poll(0.0 if self.measuring else max(0.0, min(pause, 0.05)))
             now = time.monotonic()
+            if ready:
+                for fd, _ in ready:
+                    self._receive(fd)
+                self.busy -= now
+                now = time.monotonic()
+                self.busy += now
         return done()
 
     def _receive(self, fd: int) -> None:

@@ -27,7 +27,7 @@ class Listened:
     """What a crowd has heard within the window. Seconds."""
 
     server_cpu: float
-    load_cpu: float
+    load_busy: float
     wall: float
     frames: int
     lateness: float
@@ -43,13 +43,14 @@ def listen(server: Server, listeners: int, window: float, *, frame_ms: int = 20)
         ramp = start(crowd, listeners, frame_ms=frame_ms, speech=window)
         crowd.run(ramp[-1][0] + SETTLE, ramp)
         crowd.measuring = True
-        began, cpu, load = time.monotonic(), server.cpu, time.process_time()
+        crowd.reset()
+        began, cpu = time.monotonic(), server.cpu
         crowd.run(window)
-        wall, cpu, load = time.monotonic() - began, server.cpu - cpu, time.process_time() - load
+        wall, cpu = time.monotonic() - began, server.cpu - cpu
         late = sorted(crowd.lateness)
         p99 = late[int(0.99 * len(late))] if late else float("inf")
         silent = sum(1 for listener in crowd.listeners if not listener.first)
-        return Listened(cpu, load, wall, crowd.frames, p99, crowd.underruns, crowd.lost + silent)
+        return Listened(cpu, crowd.busy, wall, crowd.frames, p99, crowd.underruns, crowd.lost + silent)
     finally:
         crowd.close()
 
