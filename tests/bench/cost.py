@@ -15,7 +15,7 @@ _STREAMS = 200
 
 def figures(*, quick: bool) -> list[Figure]:
     """Rounds of the three in turn, so that whatever slows the machine slows them all; medians of the rounds."""
-    rounds, window = (3, 2.0) if quick else (7, 4.0)
+    rounds, window = (2, 1.5) if quick else (7, 4.0)
     costs: dict[str, list[float]] = {name: [] for name in _NAMES}
     with ExitStack() as stack:
         servers = {name: stack.enter_context(serving(name)) for name in _NAMES}
