@@ -5,6 +5,7 @@
      │   ├─ BadMessage          bad_message          400   1007   the frame itself cannot be read
      │   ├─ UnknownVoice        unknown_voice        400
      │   ├─ UnknownProvider     unknown_provider     400
+     │   ├─ BadOption           bad_option           400
      │   ├─ UnsupportedFormat   unsupported_format   400
      │   ├─ NothingToSpeak      nothing_to_speak     400
      │   ├─ TextTooLong         text_too_long        400
@@ -62,6 +63,10 @@ class UnknownVoice(BadRequest):
 
 class UnknownProvider(BadRequest):
     code = "unknown_provider"
+
+
+class BadOption(BadRequest):
+    code = "bad_option"
 
 
 class UnsupportedFormat(BadRequest):
@@ -142,6 +147,7 @@ class ListenerGone(Exception):
 _BY_CODE: dict[str, type[VoxwireError]] = {
     UnknownVoice.code: UnknownVoice,
     UnknownProvider.code: UnknownProvider,
+    BadOption.code: BadOption,
     "engine_busy": Overloaded,
 }
 

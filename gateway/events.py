@@ -7,9 +7,10 @@ session's output rate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.errors import VoxwireError
 
@@ -39,6 +40,10 @@ class SpeechRequest:
     timestamps: bool = False
     record: bool = False
     """Keep what is spoken, so that it can be fetched as a file afterwards."""
+    bit_rate: int | None = None
+    """Bits a second of a compressed format; ``None`` takes the format's own."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the engine alone understands, by its own names."""
     pad: bool = False
     """Fill up the last frame of a raw format with silence, so that all have the same length."""
 

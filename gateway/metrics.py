@@ -81,6 +81,9 @@ class Metrics:
         self.sessions = counter("voxwire_sessions", "Sessions that are over", [*kind, "dialect", "outcome"])
         self.places = gauge("voxwire_places_taken", "Places of the gateway that are taken")
         self.waiting = gauge("voxwire_places_waiting", "Sessions that wait for a place")
+        self.engine_places = gauge("voxwire_engine_places", "Utterances that an engine speaks at once", engine)
+        self.engine_taken = gauge("voxwire_engine_places_taken", "Places of an engine that are taken", engine)
+        self.engine_waiting = gauge("voxwire_engine_places_waiting", "Sessions that wait for an engine", engine)
         self.ttfa = histogram(
             "voxwire_time_to_first_audio_seconds",
             "From the first text to the first frame sent",
@@ -141,6 +144,12 @@ class Metrics:
             gauge.set(value)
         self.seed_full.inc(capacity.refused - self._refused)
         self._refused = capacity.refused
+
+    def observe_engine(self, provider: str, capacity: Places) -> None:
+        """Read the gauges of an engine that has only so many places."""
+        self.engine_places.labels(provider).set(capacity.places)
+        self.engine_taken.labels(provider).set(capacity.taken)
+        self.engine_waiting.labels(provider).set(capacity.waiting)
 
     def observe_queues(self, pcm: float, encoded: float) -> None:
         """Seconds of sound that wait between the stages of all sessions together."""

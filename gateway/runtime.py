@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.admission.auth import Keys
+from gateway.admission.capacities import Capacities
 from gateway.admission.capacity import Capacity
 from gateway.admission.rate_limit import RateLimit
 from gateway.clock import Clock
@@ -47,7 +48,7 @@ class Gateway:
         self.providers = Providers(engines or settings.enabled_providers, start_timeout=settings.engine_start_timeout)
         self.keys = Keys(settings.api_keys)
         self.rate_limit = RateLimit(settings.rate_limit_requests, settings.rate_limit_window, self.clock)
-        self.capacity = Capacity(settings.max_sessions, settings.max_waiting, self.clock)
+        self.capacities = Capacities(settings.max_sessions, settings.max_waiting, self.clock)
         self.recordings = Recordings(
             settings.recording_bytes, settings.recording_ttl, self.clock, settings.recording_memory_bytes
         )
@@ -58,7 +59,7 @@ class Gateway:
             clock=self.clock,
             wheel=self.wheel,
             pool=self.pool,
-            capacity=self.capacity,
+            capacities=self.capacities,
             lead=settings.lead_ms / 1000,
             limits=Limits(
                 ahead=settings.ahead_s,
@@ -112,7 +113,9 @@ class Gateway:
 
     async def scrape(self) -> bytes:
         """The metrics, with every gauge read now. Rendered on a thread: it takes milliseconds."""
-        self.metrics.observe_places(self.capacity)
+        self.metrics.observe_places(self.capacities.sessions)
+        for engine, capacity in self.capacities.engines():
+            self.metrics.observe_engine(engine, capacity)
         pcm = encoded = 0.0
         for session in self.sessions.live:
             session.meter.flush(session.counted)

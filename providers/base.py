@@ -8,9 +8,9 @@ Adding one is a file in this package, a line in ``registry.py``, an extra in ``p
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 SAMPLE_WIDTH = 2
 """Bytes a sample: all PCM between a provider and the gateway is signed 16-bit little-endian, mono."""
@@ -43,6 +43,9 @@ class Capabilities:
     """The same segment always gives the same PCM, so that it may be cached, resumed or made again."""
     max_characters: int = 1000
     """The longest segment that it takes."""
+    segments_at_once: int = 2
+    """How many segments of one utterance it is asked for at a time: 2 hides the start of the next one, 1 is for an
+    engine that gives an utterance one place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Segment:
     language: str | None = None
     index: int = 0
     """Its place in the utterance, from 0."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What ``Tunable.check`` gave back, for an engine that takes options of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,12 @@ class UnknownProvider(ProviderError):
     code = "unknown_provider"
 
 
+class BadOption(ProviderError):
+    """An option of the request is none of the engine's, or out of its range."""
+
+    code = "bad_option"
+
+
 class UnknownVoice(ProviderError):
     """The provider has no voice of that id."""
 
@@ -155,3 +166,36 @@ class Provider(Protocol):
         Raises a ``ProviderError``.
         """
         ...
+
+
+# ---- what an engine may be beside that
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """An engine that speaks a known number of utterances at once. The gateway asks it for no more: the others wait in
+    the gateway, where their position is known and a cancel costs nothing."""
+
+    @property
+    def places(self) -> int:
+        """How many, at least 1. May change while the engine runs."""
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """An engine with options of its own, such as the temperature of its sampling."""
+
+    option_names: ClassVar[frozenset[str]]
+
+    def check(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The options as ``Segment.options`` is to carry them. Raises ``BadOption``, in a sentence for the caller."""
+        ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """An engine that knows of itself when it cannot serve, such as one behind a server that is down."""
+
+    @property
+    def trouble(self) -> ProviderError | None:
+        """Why a segment would fail if it were asked for now; ``None`` where nothing is known to be wrong."""

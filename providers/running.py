@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from providers.base import EngineFailed, EngineUnavailable, Provider, ProviderError, Voice
+from providers.base import EngineFailed, EngineUnavailable, Provider, ProviderError, Voice, Watched
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +17,7 @@ class State(StrEnum):
     STARTING = "starting"
     READY = "ready"
     FAILED = "failed"
+    """It did not start, or says that it cannot serve now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +48,24 @@ class Engine:
 
     @property
     def status(self) -> Status:
-        if self._error is not None:
-            return Status(State.FAILED, self._error.code, str(self._error))
+        error = self._error or self._trouble
+        if error is not None:
+            return Status(State.FAILED, error.code, str(error))
         return Status(State.READY if self.ready else State.STARTING)
 
     def use(self) -> Provider:
         """The provider, ready. Raises why it is not."""
-        if self._error is not None:
+        error = self._error or self._trouble
+        if error is not None:
             # One error is raised for every caller; without this its traceback would grow with each.
-            raise self._error.with_traceback(None)
+            raise error.with_traceback(None)
         if self.provider is None or not self.ready:
             raise EngineUnavailable(f"engine {self.id!r} is starting", retry_after=1.0)
         return self.provider
+
+    @property
+    def _trouble(self) -> ProviderError | None:
+        return self.provider.trouble if self.ready and isinstance(self.provider, Watched) else None
 
     def voice(self, voice: str | None) -> Voice | None:
         """The voice of that id, or the first."""

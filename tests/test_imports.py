@@ -12,7 +12,7 @@ OURS = ("gateway", "providers", "audio", "tests")
 _PIPELINE = ("gateway.clock", "gateway.errors", "gateway.events", "providers.base", "audio")
 ALLOWED: list[tuple[str, tuple[str, ...]]] = [
     ("audio", ("audio",)),
-    ("providers", ("providers",)),
+    ("providers", ("providers", "audio")),
     ("gateway.client", ("gateway.client", "gateway:__version__")),
     ("gateway.clock", ()),
     ("gateway.config", ()),
@@ -21,7 +21,7 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
     ("gateway.events", ("gateway.errors",)),
     ("gateway.transport", ("gateway.errors",)),
     ("gateway.metrics", ()),
-    ("gateway.admission", ("gateway.clock", "gateway.errors")),
+    ("gateway.admission", ("gateway.admission", "gateway.clock", "gateway.errors")),
     ("gateway.pipeline", ("gateway.pipeline", *_PIPELINE)),
     (
         "gateway.session",

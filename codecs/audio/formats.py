@@ -97,12 +97,13 @@ class AudioFormat:
             )
         if source_rate <= 0:
             raise ValueError(f"{source_rate} is no sample rate")
-        chosen = self._bit_rate(sample_rate, bit_rate)
+        chosen = self.bit_rate(sample_rate, bit_rate)
         make = _load(self.encoder)
         encoder = make(sample_rate) if chosen is None else make(sample_rate, chosen)
         return AudioStream(self, encoder, source_rate, sample_rate)
 
-    def _bit_rate(self, sample_rate: int, asked: int | None) -> int | None:
+    def bit_rate(self, sample_rate: int, asked: int | None) -> int | None:
+        """The bit rate (bit/s) that a stream has; ``None`` where the format has none. Raises ``UnsupportedBitRate``."""
         step = self.bit_rates_at(sample_rate)
         if step is None:
             if asked is not None:

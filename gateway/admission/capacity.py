@@ -94,9 +94,17 @@ class Capacity:
             raise
 
     def _leave(self) -> None:
-        while self._queue:
+        self._taken -= 1
+        self._admit()
+
+    def resize(self, places: int) -> None:
+        """Change how many places there are. Those that are held stay held; fewer are given out until it fits."""
+        self.places = places
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._queue and self._taken < self.places:
             turn, _ = self._queue.popitem(last=False)
             if not turn.done():
+                self._taken += 1
                 turn.set_result(None)
-                return
-        self._taken -= 1

@@ -70,7 +70,9 @@ class StartMessage(_Message):
     pace: Pace = Pace.REALTIME
     frame_ms: int | None = Field(None, ge=10, le=200)
     pad: bool = False
+    bit_rate: int | None = Field(None, ge=1)
     timestamps: bool = False
+    options: dict[str, Any] = Field(default_factory=dict, max_length=32)
 
 
 class TextMessage(_Message):

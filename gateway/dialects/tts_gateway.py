@@ -296,10 +296,11 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
     async def create(request: Request) -> Response:
         gateway.rate_limit.count(request.client.host if request.client else "")
-        gateway.capacity.check()
         data = await read_object(request, limit=limit, seconds=settings.send_timeout)
         body = SessionBody.model_validate(data)
-        prepared = gateway.sessions.prepare(plan(gateway, body), body.text)
+        planned = plan(gateway, body)
+        gateway.sessions.check(planned)
+        prepared = gateway.sessions.prepare(planned, body.text)
         gateway.metrics.seed_sessions.labels(prepared.plan.provider.id, "created").inc()
         url = _stream_url(gateway, request, prepared.token)
         return json_response({"session_id": prepared.token, "ws_url": url}, 201)

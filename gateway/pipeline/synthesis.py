@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.clock import Clock
 from gateway.errors import EngineError, ListenerGone, TextTooLong, TimedOut, VoxwireError, from_provider
@@ -68,12 +69,15 @@ class Synthesis:
         clock: Clock,
         speed: float = 1.0,
         language: str | None = None,
+        options: Mapping[str, Any] | None = None,
         on_words: OnWords | None = None,
     ) -> None:
         self._provider = provider
         self._voice = voice
         self._speed = speed
         self._language = language
+        self._options = options or {}
+        self._at_a_time = min(_AT_A_TIME, provider.capabilities.segments_at_once)
         self._limits = limits
         self._clock = clock
         self._on_words = on_words
@@ -162,7 +166,7 @@ class Synthesis:
                 # Nothing is awaited between the queue and the transcript: a cancel finds all text in one of them.
                 text = self._texts.popleft()
                 self._waiting -= len(text)
-                speech = _Speech(self.transcript.add(text), text, self._limits.ahead / _AT_A_TIME)
+                speech = _Speech(self.transcript.add(text), text, self._limits.ahead / self._at_a_time)
                 self._making += 1
                 if not speakable(text):
                     await self._complete(speech)
@@ -205,7 +209,7 @@ class Synthesis:
     def _no_room(self) -> bool:
         if not self._speeches:
             return False
-        if self._making >= _AT_A_TIME or (self._making and not self._speeches[-1].sounding):
+        if self._making >= self._at_a_time or (self._making and not self._speeches[-1].sounding):
             return True
         return self.depth >= self._limits.ahead
 
@@ -229,7 +233,8 @@ class Synthesis:
             self._fail(failure, speech)
 
     async def _pull(self, speech: _Speech) -> None:
-        segment = Segment(speech.text.strip(), self._voice, self._speed, self._language, index=self._begun)
+        text, index = speech.text.strip(), self._begun
+        segment = Segment(text, self._voice, self._speed, self._language, index, self._options)
         self._begun += 1
         rate = self._voice.sample_rate
         now = self._clock.now

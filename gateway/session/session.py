@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
 
 from audio.formats import AudioFormat
+from gateway.admission.capacities import Capacities
 from gateway.admission.capacity import Capacity
 from gateway.clock import Clock
 from gateway.errors import Internal, ListenerGone, NothingToSpeak, VoxwireError
@@ -31,7 +34,7 @@ from gateway.pipeline.synthesis import Limits, Synthesis
 from gateway.pipeline.transcoding import Transcoder, TranscodingPool, transcoder
 from gateway.session.recording import Recorder, Recording
 from gateway.session.state import Machine, Move
-from providers.base import Provider, Voice
+from providers.base import Limited, Provider, Voice
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,9 @@ class Plan:
     format: AudioFormat
     sample_rate: int
     frame_samples: int
+    bit_rate: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The engine's own, checked by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,17 @@ class Resources:
     clock: Clock
     wheel: Wheel
     pool: TranscodingPool
-    capacity: Capacity
+    capacities: Capacities
     limits: Limits
     lead: float
+
+
+def capacities(plan: Plan, resources: Resources) -> Sequence[Capacity]:
+    """What a session needs a place of. The engine's comes first: whoever waits for it keeps nobody from others."""
+    provider, places = plan.provider, resources.capacities
+    if isinstance(provider, Limited):
+        return places.engine(provider.id, provider.places), places.sessions
+    return (places.sessions,)
 
 
 class Session:
@@ -86,6 +100,7 @@ class Session:
             clock=resources.clock,
             speed=plan.request.speed,
             language=plan.request.language,
+            options=plan.options,
             on_words=self._say_words if plan.request.timestamps else None,
         )
         self._transcoder: Transcoder | None = None
@@ -170,7 +185,9 @@ class Session:
         """The whole life; returns its last event."""
         try:
             if self._cancelled_at is None:
-                async with self._resources.capacity.place(self._say_queued):
+                async with AsyncExitStack() as held:
+                    for capacity in capacities(self.plan, self._resources):
+                        await held.enter_async_context(capacity.place(self._say_queued))
                     await self._speak()
                 return self._ended()
         except asyncio.CancelledError:
@@ -191,7 +208,7 @@ class Session:
     async def _speak(self) -> None:
         plan = self.plan
         self._machine.move(Move.ADMIT)
-        stream = plan.format.open(plan.voice.sample_rate, plan.sample_rate)
+        stream = plan.format.open(plan.voice.sample_rate, plan.sample_rate, plan.bit_rate)
         source = Recorder(self._synthesis, self._recording) if self._recording else self._synthesis
         pool, pad = self._resources.pool, plan.request.pad
         self._transcoder = transcoder(source, stream, plan.frame_samples, pool, pad_last=pad)

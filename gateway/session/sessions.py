@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from audio import formats
 from gateway.clock import Clock
-from gateway.errors import BadRequest, Overloaded, UnknownSession, UnsupportedFormat, from_provider
+from gateway.errors import BadOption, BadRequest, Overloaded, UnknownSession, UnsupportedFormat, from_provider
 from gateway.events import SpeechRequest
 from gateway.metrics import Meter, Metrics
 from gateway.session.recording import Recordings
-from gateway.session.session import Plan, Resources, Session
-from providers.base import ProviderError
+from gateway.session.session import Plan, Resources, Session, capacities
+from providers.base import Provider, ProviderError, Tunable
 from providers.registry import Providers
 
 SLOWEST, FASTEST = 0.25, 4.0
@@ -29,6 +31,18 @@ class Prepared:
     plan: Plan
     text: str
     expires: float
+
+
+def _options(provider: Provider, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The engine's own options, checked by it. Raises ``BadOption``."""
+    if not options:
+        return {}
+    if not isinstance(provider, Tunable):
+        raise BadOption(f"engine {provider.id!r} takes no options")
+    try:
+        return provider.check(options)
+    except ProviderError as error:
+        raise from_provider(error) from None
 
 
 class Sessions:
@@ -91,8 +105,18 @@ class Sessions:
         elif rate not in chosen.rates:
             offered = ", ".join(str(r) for r in chosen.rates)
             raise UnsupportedFormat(f"{chosen.name} has no sample rate of {rate} Hz; it has: {offered}")
+        try:
+            bit_rate = chosen.bit_rate(rate, request.bit_rate)
+        except formats.UnsupportedBitRate as error:
+            raise UnsupportedFormat(str(error)) from None
         milliseconds = self._frame_ms if request.frame_ms is None else request.frame_ms
-        return Plan(request, provider, voice, chosen, rate, max(1, rate * milliseconds // 1000))
+        frame = max(1, rate * milliseconds // 1000)
+        return Plan(request, provider, voice, chosen, rate, frame, bit_rate, _options(provider, request.options))
+
+    def check(self, plan: Plan) -> None:
+        """Raises ``Overloaded`` when a session of this plan would find neither a place nor room to wait for one."""
+        for capacity in capacities(plan, self._resources):
+            capacity.check()
 
     # ---- sessions that run
 

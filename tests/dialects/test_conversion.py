@@ -51,7 +51,7 @@ async def client(engine: Scripted, **settings: Any) -> AsyncIterator[Client]:
     ):
         made = Client(served, http)
         yield made
-    assert (served.gateway.conversions.taken, served.gateway.capacity.taken) == (0, 0)
+    assert (served.gateway.conversions.taken, served.gateway.capacities.sessions.taken) == (0, 0)
     assert children() == []
 
 

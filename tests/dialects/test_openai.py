@@ -40,7 +40,7 @@ async def empty(served: Served) -> None:
     """Wait until no session is left, and see that none of its places is."""
     await served.gateway.sessions.drained()
     assert served.gateway.sessions.live == ()
-    assert (served.gateway.capacity.taken, served.gateway.capacity.waiting) == (0, 0)
+    assert (served.gateway.capacities.sessions.taken, served.gateway.capacities.sessions.waiting) == (0, 0)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -299,7 +299,7 @@ async def test_one_that_waits_for_a_place_gets_it() -> None:
         first = asyncio.create_task(made.audio.speech.create(**{**SPEECH, "input": "First."}))
         await begun.wait()
         second = asyncio.create_task(made.audio.speech.create(**SPEECH, response_format="pcm"))
-        await until(lambda: served.gateway.capacity.waiting == 1)
+        await until(lambda: served.gateway.capacities.sessions.waiting == 1)
         hold.set()
         assert (await second).content == sound(200)
         await first
@@ -394,7 +394,7 @@ async def test_a_client_that_waits_for_a_place_and_goes_leaves_the_queue() -> No
     engine.otherwise(Mark(begun), Hang())
     async with serving(engines=[engine], max_sessions=1) as served, client(served) as made:
         asked = [asyncio.create_task(made.audio.speech.create(**SPEECH)) for _ in range(3)]
-        await until(lambda: served.gateway.capacity.waiting == 2)
+        await until(lambda: served.gateway.capacities.sessions.waiting == 2)
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)

@@ -67,7 +67,7 @@ class Door:
         gateway = self.served.gateway
         await gateway.sessions.drained()
         assert gateway.sessions.live == ()
-        assert (gateway.capacity.taken, gateway.capacity.waiting) == (0, 0)
+        assert (gateway.capacities.sessions.taken, gateway.capacities.sessions.waiting) == (0, 0)
 
 
 async def transcript(socket: ClientConnection) -> list[str]:

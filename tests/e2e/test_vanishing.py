@@ -92,7 +92,7 @@ async def test_300_clients_that_vanish_leave_no_task_thread_descriptor_session_o
         assert threading.active_count() == threads
         assert served.gateway.sessions.live == ()
         assert served.gateway.connections == set()
-        assert (served.gateway.capacity.taken, served.gateway.capacity.waiting) == (0, 0)
+        assert (served.gateway.capacities.sessions.taken, served.gateway.capacities.sessions.waiting) == (0, 0)
         assert served.gateway.wheel.waiting == 0
         assert await gauges_that_are_not_zero(served) == {}
 

@@ -134,7 +134,7 @@ async def test_cancel_waits_for_no_listener() -> None:
         listener.session.cancel()
         await settle()
         assert engine.active == 0
-        assert made.capacity.taken == 0
+        assert made.capacities.sessions.taken == 0
         listener.hold.set()
         await listener.done()
         assert listener.names == ["Cancelled"]
@@ -424,7 +424,7 @@ async def test_a_cancelled_engine_that_cannot_stop_yet_holds_its_place() -> None
         await settle()
         listener.session.cancel()
         await asyncio.sleep(1.0)
-        assert made.capacity.taken == 1
+        assert made.capacities.sessions.taken == 1
         chunk_made.set()
         last = await listener.done()
         assert isinstance(last, Cancelled)

@@ -24,7 +24,7 @@ async def gateway(engine: Scripted, **settings: Any) -> AsyncIterator[Gateway]:
     try:
         yield made
         assert made.sessions.live == ()
-        assert (made.capacity.taken, made.capacity.waiting) == (0, 0)
+        assert (made.capacities.sessions.taken, made.capacities.sessions.waiting) == (0, 0)
         assert made.wheel.waiting == 0
     finally:
         await made.close()
