@@ -73,7 +73,6 @@ def listen(host: str, port: int, send_timeout: float = 10.0) -> socket.socket:
     except OSError:
         listener.close()
         raise
-    listener.set_inheritable(True)
     return listener
 
 

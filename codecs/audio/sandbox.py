@@ -18,6 +18,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import imageio_ffmpeg
 
@@ -129,6 +130,8 @@ async def running(arguments: Sequence[str], limits: Limits, stdout: int = PIPE) 
     Raises ``FfmpegMissing``.
     """
     program = await asyncio.to_thread(executable)
+    # On a thread, because there may be thousands.
+    await asyncio.to_thread(_withhold_descriptors)
     try:
         process = await asyncio.create_subprocess_exec(
             program,
@@ -151,6 +154,18 @@ async def running(arguments: Sequence[str], limits: Limits, stdout: int = PIPE) 
     finally:
         ffmpeg.kill()
         await _bury(process, listening)
+
+
+def _withhold_descriptors() -> None:
+    """Let no process have a descriptor of this one, such as the socket that it listens on. Python makes none that
+    are inherited, but it may have been started with some, and libraries may. asyncio closes them; uvloop does not, and
+    ffmpeg, which counts them among its own, could then open nothing."""
+    for entry in Path("/dev/fd").iterdir():
+        number = int(entry.name)
+        # Those that are closed by now need nothing.
+        with suppress(OSError):
+            if number > 2:
+                os.set_inheritable(number, False)
 
 
 async def _bury(process: Process, listening: asyncio.Task[None]) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from audio import sandbox
 from audio.decode import DecodeLimits, TimedOut, decode
 from audio.sandbox import FfmpegMissing, Limits, running
-from tests.support.processes import children
+from tests.support.processes import children, descriptors
 from tests.support.sound_files import made
 
 Impostor = Callable[[str], None]
@@ -71,12 +73,27 @@ async def test_its_limits_are_the_kernels() -> None:
     assert limits["Max core file size"] == ["0", "0"]
 
 
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_it_has_no_descriptor_of_the_gateways(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def seen() -> set[str]:
+        async with running(RAW, Limits()) as ffmpeg, ffmpeg.fed(endless()):
+            await ffmpeg.read()
+            return set(descriptors(ffmpeg.process.pid).values())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, asyncio.Runner(loop_factory=loop) as runner:
+        # As a supervisor hands one over.
+        listener.set_inheritable(True)
+        assert descriptors()[listener.fileno()] not in runner.run(seen())
+
+
 async def test_it_knows_nothing_of_the_gateways_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOXWIRE_API_KEYS", "secret")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     # ffmpeg would write a report into its folder.
     monkeypatch.setenv("FFREPORT", "file=report.log")
-    async with running(RAW, Limits()) as ffmpeg:
+    async with running(RAW, Limits()) as ffmpeg, ffmpeg.fed(endless()):
+        # Just after its start the kernel does not show it yet.
+        await ffmpeg.read()
         process = Path(f"/proc/{ffmpeg.process.pid}")
         names = {pair.split(b"=")[0] for pair in (process / "environ").read_bytes().split(b"\0") if pair}
         assert names == {b"LC_ALL", b"MALLOC_ARENA_MAX"}

@@ -23,10 +23,10 @@ def _name(pid: int) -> str:
     return ""
 
 
-def descriptors() -> dict[int, str]:
-    """The open files, sockets and pipes, and what they are."""
+def descriptors(process: int | str = "self") -> dict[int, str]:
+    """The open files, sockets and pipes of a process, and what they are."""
     found = {}
-    for entry in Path("/proc/self/fd").iterdir():
+    for entry in Path(f"/proc/{process}/fd").iterdir():
         # One of them listed them.
         with suppress(FileNotFoundError):
             found[int(entry.name)] = str(entry.readlink())
