@@ -51,8 +51,10 @@ class _Wav:
         self._wave.writeframesraw(data)
 
     def close(self) -> None:
-        self._wave.close()
-        self._file.close()
+        try:
+            self._wave.close()
+        finally:
+            self._file.close()
 
 
 class AudioFile:
@@ -85,8 +87,9 @@ class AudioFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._file.close()
-        if kind is None:
-            self._part.replace(self._path)
-        else:
+        try:
+            self._file.close()
+            if kind is None:
+                self._part.replace(self._path)
+        finally:
             self._part.unlink(missing_ok=True)

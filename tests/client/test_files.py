@@ -62,6 +62,23 @@ async def test_a_file_that_failed_is_not_there(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.mp3"])
+async def test_nothing_is_left_of_a_file_that_the_disk_has_no_room_for(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.part").symlink_to("/dev/full")
+    async with FakeGateway() as gateway, AsyncClient(gateway.url) as client:
+        with pytest.raises(OSError, match="No space left"):
+            await client.save("Hello.", tmp_path / name)
+    assert names(tmp_path) == []
+
+
+async def test_nothing_is_left_of_a_file_whose_name_is_taken_by_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").mkdir()
+    async with FakeGateway() as gateway, AsyncClient(gateway.url) as client:
+        with pytest.raises(OSError, match="directory"):
+            await client.save("Hello.", tmp_path / "a.mp3")
+    assert names(tmp_path) == ["a.mp3"]
+
+
 async def test_voices_are_listed() -> None:
     rows = [{"id": "heart", "name": "Heart", "provider": "hibari", "language": "en-US", "sample_rate_hz": 24000}]
     expected = [Voice("heart", "Heart", "hibari", "en-US", 24000, None, None)]
