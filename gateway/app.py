@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from gateway import __version__, health
 from gateway.config import Settings
-from gateway.dialects import native, openai, tts_gateway
+from gateway.dialects import native, openai, orpheus_fastapi, tts_gateway
 from gateway.dialects.refusal import error_response, json_response
 from gateway.errors import VoxwireError
 from gateway.runtime import Gateway
@@ -28,6 +28,7 @@ DIALECTS: tuple[Callable[[Gateway], list[BaseRoute]], ...] = (
     native.routes,
     tts_gateway.routes,
     openai.routes,
+    orpheus_fastapi.routes,
 )
 
 
@@ -81,12 +82,15 @@ def _page() -> list[BaseRoute]:
         return json_response(
             {
                 "name": "voxwire",
+                "service": "Voxwire",
+                "status": "running",
                 "version": __version__,
                 "stream": "/v1/stream",
                 "voices": "/v1/voices",
                 "speech": "/v1/audio/speech",
                 "health": "/healthz",
                 "metrics": "/metrics",
+                "endpoints": orpheus_fastapi.ENDPOINTS,
             },
             headers={"vary": "accept"},
         )

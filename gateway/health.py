@@ -1,7 +1,9 @@
-"""Is it alive, may it be given work, and what has it done: ``/healthz``, ``/readyz`` and ``/metrics``."""
+"""Is it alive, may it be given work, and what has it done: ``/healthz``, ``/readyz`` and ``/metrics``; and ``/health``,
+which the clients of earlier servers ask."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -21,15 +23,34 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
     async def readyz(_: Request) -> Response:
         """503 until the engines are warm, when none of them can serve, and while the gateway drains."""
-        engines = _engines(gateway)
-        ready = gateway.ready and any(engine["state"] == "ready" for engine in engines.values())
+        ready = _ready(gateway)
         status = "ready" if ready else "draining" if gateway.sessions.draining else "not ready"
-        return json_response({"status": status, "engines": engines}, 200 if ready else 503)
+        return json_response({"status": status, "engines": _engines(gateway)}, 200 if ready else 503)
+
+    async def health(_: Request) -> Response:
+        """As ``readyz``, in the words of several servers before this one; each client knows some of them."""
+        ready = _ready(gateway)
+        said = {
+            "status": "healthy" if ready else "unhealthy",
+            "version": __version__,
+            "timestamp": datetime.fromtimestamp(gateway.clock.wall(), UTC).isoformat(),
+            "client_initialized": ready,
+        }
+        return json_response(said, 200 if ready else 503)
 
     async def metrics(_: Request) -> Response:
         return Response(await gateway.scrape(), media_type=CONTENT_TYPE_LATEST)
 
-    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    return [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/health", health),
+        Route("/metrics", metrics),
+    ]
+
+
+def _ready(gateway: Gateway) -> bool:
+    return gateway.ready and any(engine["state"] == "ready" for engine in _engines(gateway).values())
 
 
 def _engines(gateway: Gateway) -> dict[str, dict[str, Any]]:

@@ -59,7 +59,18 @@ _DIALECT = (
     "gateway.pipeline",
     *_PIPELINE,
 )
-SHARED_DIALECT_PARTS = ("socket", "window", "refusal", "responder", "replay", "conversion", "body")
+SHARED_DIALECT_PARTS = (
+    "socket",
+    "window",
+    "refusal",
+    "responder",
+    "replay",
+    "conversion",
+    "body",
+    "detail",
+    "sse",
+    "whole",
+)
 
 
 def modules() -> list[tuple[str, Path]]:

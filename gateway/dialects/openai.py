@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import orjson
 import pybase64
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
@@ -18,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.dialects.body import body_limit, closing, read_object
 from gateway.dialects.refusal import authenticate, json_response, retry_headers
 from gateway.dialects.responder import Answer, FileForm, Form, speech
+from gateway.dialects.sse import SSE_HEADERS, sse_event
 from gateway.errors import (
     BadRequest,
     NothingToSpeak,
@@ -194,11 +194,7 @@ class Events:
     dialect = DIALECT
 
     def __init__(self, reply: Reply, text: str) -> None:
-        self.headers: Mapping[str, str] = {
-            **reply.headers,
-            "content-type": "text/event-stream; charset=utf-8",
-            "cache-control": "no-cache",
-        }
+        self.headers: Mapping[str, str] = {**reply.headers, **SSE_HEADERS}
         self._text = text
         self.refused = reply.refused
 
@@ -206,14 +202,10 @@ class Events:
         return b'data: {"type":"speech.audio.delta","audio":"%b"}\n\n' % pybase64.b64encode(frame.data)
 
     def ended(self, ended: Ended) -> bytes:
-        return _event({"type": "speech.audio.done", "usage": usage(self._text, ended.audio)})
+        return sse_event({"type": "speech.audio.done", "usage": usage(self._text, ended.audio)})
 
     def broken(self, error: VoxwireError) -> bytes:
-        return _event({"type": "error", "error": error_fields(error)})
-
-
-def _event(content: Any) -> bytes:
-    return b"data: %b\n\n" % orjson.dumps(content)
+        return sse_event({"type": "error", "error": error_fields(error)})
 
 
 def usage(text: str, seconds: float) -> dict[str, int]:
