@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     public_url: str | None = None
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     api_keys: Annotated[tuple[str, ...], NoDecode] = ()
+    tenant_weights: Annotated[tuple[tuple[str, Annotated[float, Field(ge=0.01, le=1000)]], ...], NoDecode] = ()
 
     # Engines
     providers: Annotated[tuple[str, ...], NoDecode] = ("hibari", "mock_tone")
@@ -81,6 +82,29 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("tenant_weights", mode="before")
+    @classmethod
+    def _weights(cls, value: object) -> object:
+        """``name=weight`` with commas between them."""
+        if not isinstance(value, str):
+            return value
+        weights = []
+        for part in value.split(","):
+            name, equals, weight = (piece.strip() for piece in part.partition("="))
+            if equals:
+                weights.append((name, weight))
+            elif name:
+                raise ValueError("write name=weight, with commas between several")
+        return tuple(weights)
+
+    @model_validator(mode="after")
+    def _weighted_tenants_have_keys(self) -> Settings:
+        named = {key.partition(":")[0] for key in self.api_keys if ":" in key}
+        for name, _ in self.tenant_weights:
+            if name not in named:
+                raise ValueError(f"tenant_weights has the name {name!r}, and api_keys has no {name}:KEY")
+        return self
 
     @property
     def enabled_providers(self) -> tuple[str, ...]:

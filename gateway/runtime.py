@@ -9,7 +9,7 @@ from typing import Protocol
 
 from gateway.admission.auth import Keys
 from gateway.admission.capacities import Capacities
-from gateway.admission.capacity import Capacity
+from gateway.admission.local import LocalCapacity
 from gateway.admission.rate_limit import RateLimit
 from gateway.clock import Clock
 from gateway.config import Settings
@@ -48,11 +48,12 @@ class Gateway:
         self.providers = Providers(engines or settings.enabled_providers, start_timeout=settings.engine_start_timeout)
         self.keys = Keys(settings.api_keys)
         self.rate_limit = RateLimit(settings.rate_limit_requests, settings.rate_limit_window, self.clock)
-        self.capacities = Capacities(settings.max_sessions, settings.max_waiting, self.clock)
+        weights = dict(settings.tenant_weights)
+        self.capacities = Capacities(settings.max_sessions, settings.max_waiting, self.clock, weights=weights)
         self.recordings = Recordings(
             settings.recording_bytes, settings.recording_ttl, self.clock, settings.recording_memory_bytes
         )
-        self.conversions = Capacity(settings.max_conversions, settings.max_conversions, self.clock)
+        self.conversions = LocalCapacity(settings.max_conversions, settings.max_conversions, self.clock, weights)
         self.pool = TranscodingPool(settings.transcoding_threads)
         self.wheel = Wheel(self.clock)
         resources = Resources(

@@ -182,6 +182,16 @@ class Limited(Protocol):
 
 
 @runtime_checkable
+class Accounted(Protocol):
+    """A ``Limited`` engine whose places are an account's with a service, and so are shared by every engine, process
+    and machine that uses the account. Those of any other engine are the process's own."""
+
+    @property
+    def account(self) -> str:
+        """Names the account, equally wherever it is used. Never a secret: it is a name in the shared store."""
+
+
+@runtime_checkable
 class Tunable(Protocol):
     """An engine with options of its own, such as the temperature of its sampling."""
 

@@ -60,3 +60,17 @@ def test_a_value_out_of_its_range_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("VOXWIRE_FRAME_MS", "5")
     with pytest.raises(ValidationError, match="frame_ms"):
         Settings()
+
+
+def test_weights_of_tenants_are_written_with_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXWIRE_API_KEYS", "web:0123456789,batch:9876543210")
+    monkeypatch.setenv("VOXWIRE_TENANT_WEIGHTS", "web=3, batch=0.5")
+    assert dict(Settings().tenant_weights) == {"web": 3.0, "batch": 0.5}
+
+
+@pytest.mark.parametrize("weights", ["nobody=3", "web", "web=", "web=0", "web=-1", "web=nan", "web=inf"])
+def test_a_weight_that_is_none_or_nobodys_is_refused(monkeypatch: pytest.MonkeyPatch, weights: str) -> None:
+    monkeypatch.setenv("VOXWIRE_API_KEYS", "web:0123456789")
+    monkeypatch.setenv("VOXWIRE_TENANT_WEIGHTS", weights)
+    with pytest.raises(ValidationError):
+        Settings()

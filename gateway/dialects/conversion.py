@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from audio.convert import Container, ConvertError, convert
+from gateway.admission.auth import caller
 from gateway.admission.capacity import Capacity
 from gateway.dialects.responder import Produce
 from gateway.errors import Internal, VoxwireError
@@ -21,7 +22,7 @@ def converted(produce: Produce, container: Container, sample_rate: int, places: 
     """``produce``, whose frames are pcm16 at ``sample_rate`` Hz, as a file of this kind. Holds one of ``places``."""
 
     async def run(emit: Emit) -> None:
-        async with places.place():
+        async with places.place(tenant=caller.get()):
             await _Conversion(produce, sample_rate).run(container, emit)
 
     return run

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.admission.auth import Keys, presented
+from gateway.admission.auth import Keys, caller, presented
 from gateway.errors import VoxwireError
 
 
@@ -31,9 +31,12 @@ def error_response(error: VoxwireError) -> Response:
     return json_response({"error": body}, error.http_status, retry_headers(error))
 
 
-def authenticate(keys: Keys, connection: HTTPConnection) -> None:
-    """Raises ``Unauthorized`` unless the request carries a known key, or none is needed."""
-    keys.check(presented(connection.headers, connection.query_params))
+def authenticate(keys: Keys, connection: HTTPConnection) -> str:
+    """The tenant who calls, for whom every session of this task and of its children then takes its places. Raises
+    ``Unauthorized`` unless the request carries a known key, or none is needed."""
+    tenant = keys.check(presented(connection.headers, connection.query_params))
+    caller.set(tenant)
+    return tenant
 
 
 async def refuse(socket: WebSocket, error: VoxwireError) -> None:

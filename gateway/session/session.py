@@ -34,7 +34,7 @@ from gateway.pipeline.synthesis import Limits, Synthesis
 from gateway.pipeline.transcoding import Transcoder, TranscodingPool, transcoder
 from gateway.session.recording import Recorder, Recording
 from gateway.session.state import Machine, Move
-from providers.base import Limited, Provider, Voice
+from providers.base import Accounted, Limited, Provider, Voice
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,8 @@ def capacities(plan: Plan, resources: Resources) -> Sequence[Capacity]:
     """What a session needs a place of. The engine's comes first: whoever waits for it keeps nobody from others."""
     provider, places = plan.provider, resources.capacities
     if isinstance(provider, Limited):
-        return places.engine(provider.id, provider.places), places.sessions
+        account = provider.account if isinstance(provider, Accounted) else None
+        return places.engine(provider.id, provider.places, account), places.sessions
     return (places.sessions,)
 
 
@@ -84,9 +85,18 @@ class Session:
     when the engine was told to stop and every task of the session is over.
     """
 
-    def __init__(self, token: str, plan: Plan, resources: Resources, meter: Meter, recording: Recording | None) -> None:
+    def __init__(
+        self,
+        token: str,
+        plan: Plan,
+        resources: Resources,
+        meter: Meter,
+        recording: Recording | None,
+        tenant: str = "",
+    ) -> None:
         self.token = token
         self.plan = plan
+        self.tenant = tenant
         self.meter = meter
         self.playback = Playback()
         self._resources = resources
@@ -187,7 +197,7 @@ class Session:
             if self._cancelled_at is None:
                 async with AsyncExitStack() as held:
                     for capacity in capacities(self.plan, self._resources):
-                        await held.enter_async_context(capacity.place(self._say_queued))
+                        await held.enter_async_context(capacity.place(self._say_queued, tenant=self.tenant))
                     await self._speak()
                 return self._ended()
         except asyncio.CancelledError:

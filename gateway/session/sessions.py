@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audio import formats
+from gateway.admission.auth import caller
 from gateway.clock import Clock
 from gateway.errors import BadOption, BadRequest, Overloaded, UnknownSession, UnsupportedFormat, from_provider
 from gateway.events import SpeechRequest
@@ -120,15 +121,16 @@ class Sessions:
 
     # ---- sessions that run
 
-    def open(self, plan: Plan, dialect: str, token: str | None = None) -> Session:
-        """A new session, live until it is given to ``close``. Raises ``Overloaded`` while draining."""
+    def open(self, plan: Plan, dialect: str, token: str | None = None, tenant: str | None = None) -> Session:
+        """A new session, live until it is given to ``close``; of the tenant whom this task was authenticated for,
+        where none is named. Raises ``Overloaded`` while draining."""
         self._refuse_when_draining()
         token = token or uuid.uuid4().hex
         recording = None
         if plan.request.record:
             recording = self._recordings.open(token, plan.voice.sample_rate, plan.request)
         meter = Meter(self._metrics, dialect, plan.provider.id, plan.format.name)
-        session = Session(token, plan, self._resources, meter, recording)
+        session = Session(token, plan, self._resources, meter, recording, caller.get() if tenant is None else tenant)
         self._live[token] = session
         self._empty.clear()
         return session

@@ -38,3 +38,25 @@ def test_each_configured_key_opens() -> None:
 def test_anything_else_is_refused(key: str | None) -> None:
     with pytest.raises(Unauthorized):
         Keys(("one",)).check(key)
+
+
+def test_a_named_key_opens_with_and_without_its_name_and_its_tenant_is_the_name() -> None:
+    keys = Keys(("web:0123456789", "web:9876543210", "batch:abcdefgh"))
+    assert keys.check("0123456789") == keys.check("web:0123456789") == keys.check("9876543210") == "web"
+    assert keys.check("abcdefgh") == "batch"
+
+
+@pytest.mark.parametrize("entry", ["plainkey1", "short:1234567", "not a name:0123456789", ":0123456789", "name:"])
+def test_a_key_without_a_name_opens_whole_and_its_tenant_is_a_hash_that_does_not_say_it(entry: str) -> None:
+    keys = Keys((entry, "another"))
+    tenant = keys.check(entry)
+    assert len(tenant) == 12
+    assert tenant not in entry
+    assert tenant != keys.check("another")
+    if ":" in entry:
+        with pytest.raises(Unauthorized):
+            keys.check(entry.partition(":")[2])
+
+
+def test_without_keys_all_are_one_tenant() -> None:
+    assert Keys(()).check("whatever") == ""

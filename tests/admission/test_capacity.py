@@ -4,13 +4,14 @@ from itertools import pairwise
 import pytest
 
 from gateway.admission.capacity import Capacity
+from gateway.admission.local import LocalCapacity
 from gateway.clock import Clock
 from gateway.errors import Overloaded
 from tests.support.virtual_time import settle, virtual_time
 
 
 def capacity(places: int, waiting_room: int = 10) -> Capacity:
-    return Capacity(places, waiting_room, Clock(now=asyncio.get_running_loop().time))
+    return LocalCapacity(places, waiting_room, Clock(now=asyncio.get_running_loop().time))
 
 
 class Guest:

@@ -12,7 +12,7 @@ import pytest
 
 from audio import convert
 from audio.decode import decode
-from gateway.admission.capacity import Capacity
+from gateway.admission.local import LocalCapacity
 from gateway.clock import Clock
 from gateway.dialects.conversion import converted
 from gateway.errors import Internal, UnknownSession, VoxwireError
@@ -156,8 +156,8 @@ async def test_a_recording_that_cannot_be_read_any_more_has_no_file(name: str, m
 # ---- the conversion alone
 
 
-def places() -> Capacity:
-    return Capacity(1, 0, Clock())
+def places() -> LocalCapacity:
+    return LocalCapacity(1, 0, Clock())
 
 
 async def said(produce: Any) -> list[Event]:
