@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     # Engines
     providers: Annotated[tuple[str, ...], NoDecode] = ("hibari", "mock_tone")
     mock_tone_enabled: bool = Field(True, validation_alias=_also("MOCK_TONE_ENABLED", "MOCK_TONE_ENABLED"))
+    preload: Annotated[tuple[str, ...], NoDecode] = ("all",)
+    engine_idle_s: float = Field(0.0, ge=0)
     engine_start_timeout: float = Field(300.0, gt=0)
     engine_timeout: float = Field(30.0, gt=0)
 
@@ -75,7 +77,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
 
-    @field_validator("providers", "api_keys", "cors_origins", mode="before")
+    @field_validator("providers", "preload", "api_keys", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Lists are written with commas, as people write them in an environment file."""

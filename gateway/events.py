@@ -22,6 +22,13 @@ class Pace(StrEnum):
     BURST = "burst"
 
 
+class Priority(StrEnum):
+    """Whether somebody listens while it is made. What nobody waits for makes way."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """Everything that is fixed when a context starts. ``None`` means the deployment's default."""
@@ -40,6 +47,7 @@ class SpeechRequest:
     timestamps: bool = False
     record: bool = False
     """Keep what is spoken, so that it can be fetched as a file afterwards."""
+    priority: Priority = Priority.INTERACTIVE
     bit_rate: int | None = None
     """Bits a second of a compressed format; ``None`` takes the format's own."""
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -45,7 +45,12 @@ class Gateway:
         self.settings = settings
         self.clock = clock or Clock()
         self.metrics = Metrics()
-        self.providers = Providers(engines or settings.enabled_providers, start_timeout=settings.engine_start_timeout)
+        self.providers = Providers(
+            engines or settings.enabled_providers,
+            start_timeout=settings.engine_start_timeout,
+            preload=None if settings.preload == ("all",) else settings.preload,
+            idle=settings.engine_idle_s,
+        )
         self.keys = Keys(settings.api_keys)
         self.rate_limit = RateLimit(settings.rate_limit_requests, settings.rate_limit_window, self.clock)
         weights = dict(settings.tenant_weights)
@@ -60,6 +65,7 @@ class Gateway:
             clock=self.clock,
             wheel=self.wheel,
             pool=self.pool,
+            providers=self.providers,
             capacities=self.capacities,
             lead=settings.lead_ms / 1000,
             limits=Limits(

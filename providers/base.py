@@ -58,6 +58,8 @@ class Segment:
     language: str | None = None
     index: int = 0
     """Its place in the utterance, from 0."""
+    batch: bool = False
+    """Nobody listens while it is made: what somebody listens to goes first."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What ``Tunable.check`` gave back, for an engine that takes options of its own."""
 

@@ -83,6 +83,7 @@ class Hibari:
     async def start(self) -> None:
         if self._default not in self._voices:
             raise EngineUnavailable(f"engine {self.id!r} has no model for its default voice {self._default!r}")
+        self.lane.open()
         warm_up = Segment(_WARM_UP, self._voices[self._default])
         async with aclosing(self.synthesize(warm_up)) as chunks:
             async for _ in chunks:
@@ -100,7 +101,7 @@ class Hibari:
         if segment.voice.id not in self._voices:
             raise UnknownVoice(f"engine {self.id!r} has no such voice; it has: {', '.join(self._voices)}")
         model = await self._model(segment.voice.id)
-        async with aclosing(self.lane.iterate(lambda: _speak(model, segment))) as sentences:
+        async with aclosing(self.lane.iterate(lambda: _speak(model, segment), batch=segment.batch)) as sentences:
             async for pcm in sentences:
                 for start in range(0, len(pcm), _PIECE):
                     yield PcmChunk(pcm[start : start + _PIECE])

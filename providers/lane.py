@@ -80,11 +80,12 @@ class _Cursor(Generic[T]):
 class _Walk(Generic[T]):
     """The loop's side of a walk: whether it holds a place, runs a job, or nobody wants it any more."""
 
-    __slots__ = ("abandoned", "cursor", "exclusive", "job", "placed")
+    __slots__ = ("abandoned", "batch", "cursor", "exclusive", "job", "placed")
 
-    def __init__(self, cursor: _Cursor[T], *, exclusive: bool) -> None:
+    def __init__(self, cursor: _Cursor[T], *, exclusive: bool, batch: bool) -> None:
         self.cursor = cursor
         self.exclusive = exclusive
+        self.batch = batch
         self.placed = False
         self.abandoned = False
         self.job: asyncio.Future[T | _End] | None = None
@@ -93,19 +94,31 @@ class _Walk(Generic[T]):
 class Lane:
     """``width`` worker threads at most, and never more than the machine has cores.
 
-    ``max_waiting`` bounds the new work that waits; beyond it comes ``EngineBusy`` with ``retry_after``
-    seconds. A segment under way is not refused: it has one job waiting at most, so those are bounded by
-    what was let in. Belongs to one event loop, that of its first use.
+    ``max_waiting`` bounds the new work that waits; beyond it, and after ``max_wait`` seconds of waiting, comes
+    ``EngineBusy`` with ``retry_after`` seconds. A segment under way is not refused: it has one job waiting at most, so
+    those are bounded by what was let in. Belongs to one event loop, that of its first use.
+
+    Work that somebody listens to goes before ``batch`` work, which gets every place that it leaves.
     """
 
-    def __init__(self, width: int, name: str, *, max_waiting: int = 256, retry_after: float = 1.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        name: str,
+        *,
+        max_waiting: int = 256,
+        max_wait: float | None = None,
+        retry_after: float = 1.0,
+    ) -> None:
         self.name = name
         self.width = max(1, min(width, cores()))
         self._max_waiting = max_waiting
+        self._max_wait = max_wait
         self._retry_after = retry_after
-        self._pool = ThreadPoolExecutor(self.width, thread_name_prefix=f"lane-{name}")
+        self._pool = self._threads()
         self._free = self.width
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
+        """Those who are listened to, and the rest."""
         self._to_close: deque[_Walk[Any]] = deque()
         self._walks: set[_Walk[Any]] = set()
         self._idle = asyncio.Event()
@@ -120,7 +133,7 @@ class Lane:
     @property
     def waiting(self) -> int:
         """Jobs that wait for a place."""
-        return len(self._waiters)
+        return sum(map(len, self._waiters))
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call ``work`` on a worker. If the caller is cancelled the call still ends, and its result is
@@ -128,13 +141,15 @@ class Lane:
 
         Raises what ``work`` raises, ``EngineBusy`` or ``EngineUnavailable``.
         """
-        await self._enter(new=True)
+        await self._enter(new=True, batch=False)
         job = self._submit(partial(work, *args, **kwargs))
         job.add_done_callback(self._left)
         await asyncio.wait((job,))
         return job.result()
 
-    async def iterate(self, make: Callable[[], Iterable[T]], *, exclusive: bool = False) -> AsyncGenerator[T, None]:
+    async def iterate(
+        self, make: Callable[[], Iterable[T]], *, exclusive: bool = False, batch: bool = False
+    ) -> AsyncGenerator[T, None]:
         """Walk ``make()`` on the workers, one item a pull.
 
         A cancelled pull returns at once: the item under way is dropped when its thread has made it, and the
@@ -143,7 +158,7 @@ class Lane:
 
         Raises what the iterator raises, ``EngineBusy`` (before the first item) or ``EngineUnavailable``.
         """
-        walk = _Walk(_Cursor(make), exclusive=exclusive)
+        walk = _Walk(_Cursor(make), exclusive=exclusive, batch=batch)
         self._walks.add(walk)
         try:
             new = True
@@ -168,48 +183,62 @@ class Lane:
         A chunk under way is waited for, since a thread cannot be stopped.
         """
         self._closed = True
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(self._refusal())
-        self._waiters.clear()
+        for line in self._waiters:
+            for waiter in line:
+                if not waiter.done():
+                    waiter.set_exception(self._refusal())
+            line.clear()
         for walk in tuple(self._walks):
             self._abandon(walk)
         await self._idle.wait()
         # Every worker is parked in the pool's queue now, so joining takes no longer than waking them.
         self._pool.shutdown(wait=True)
 
+    def open(self) -> None:
+        """Take work again after a ``close``."""
+        if self._closed:
+            self._pool = self._threads()
+            self._closed = False
+
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.width, thread_name_prefix=f"lane-{self.name}")
+
     # ---- places
 
     def _refusal(self) -> EngineUnavailable:
         return EngineUnavailable(f"engine {self.name!r} is closed")
 
-    async def _enter(self, *, new: bool) -> None:
+    async def _enter(self, *, new: bool, batch: bool) -> None:
         """Wait, in the order of asking, for a place."""
         if self._closed:
             raise self._refusal()
         if self._free:
             self._take()
             return
-        if new and len(self._waiters) >= self._max_waiting:
-            raise EngineBusy(f"engine {self.name!r} has no room now", retry_after=self._retry_after)
+        if new and self.waiting >= self._max_waiting:
+            raise self._busy()
+        line = self._waiters[batch]
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        line.append(waiter)
         try:
-            await waiter
-        except BaseException:
+            async with asyncio.timeout(self._max_wait if new else None):
+                await waiter
+        except BaseException as error:
             if not waiter.done() or waiter.cancelled():
-                self._forget(waiter)
+                if waiter in line:
+                    line.remove(waiter)
             elif waiter.exception() is None:
                 # The place came in the same turn of the loop as the cancel.
                 self._leave()
+            if isinstance(error, TimeoutError):
+                raise self._busy() from None
             raise
         if self._closed:
             self._leave()
             raise self._refusal()
 
-    def _forget(self, waiter: asyncio.Future[None]) -> None:
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
+    def _busy(self) -> EngineBusy:
+        return EngineBusy(f"engine {self.name!r} has no room now", retry_after=self._retry_after)
 
     def _take(self) -> None:
         self._free -= 1
@@ -220,11 +249,12 @@ class Lane:
         if self._to_close:
             self._close_cursor(self._to_close.popleft())
             return
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+        for line in self._waiters:
+            while line:
+                waiter = line.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
+                    return
         self._free += 1
         if self._free == self.width:
             self._idle.set()
@@ -242,7 +272,7 @@ class Lane:
         if walk.abandoned:
             raise self._refusal()
         if not walk.placed:
-            await self._enter(new=new)
+            await self._enter(new=new, batch=walk.batch)
             walk.placed = True
         walk.job = job = self._submit(walk.cursor.advance)
         job.add_done_callback(partial(self._stepped, walk))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
@@ -97,7 +98,9 @@ class Providers:
 
     ``engines`` are registered ids, ``"package.module:Class"`` strings or providers; ``options`` are
     constructor arguments by the same names. An engine that cannot start keeps its error for whoever asks
-    for it; the others run. ``start_timeout`` (seconds) bounds each one's start.
+    for it; the others run. ``start_timeout`` (seconds) bounds each one's start. ``preload`` names the engines that are
+    loaded by ``start``, ``None`` means all of them; the others are loaded by the first who holds them. One that nobody
+    has held for ``idle`` seconds is unloaded; 0 means never.
     """
 
     def __init__(
@@ -106,20 +109,25 @@ class Providers:
         options: Mapping[str, Mapping[str, Any]] | None = None,
         *,
         start_timeout: float | None = None,
+        preload: Collection[str] | None = None,
+        idle: float = 0.0,
     ) -> None:
         if not engines:
             raise ValueError("a gateway needs at least one engine")
         self._options = options or {}
         self._start_timeout = start_timeout
+        self._preload = preload
+        self._idle = idle
         self._engines = [self._engine(engine) for engine in engines]
 
     async def start(self) -> None:
-        """Start all engines at once; when called again, those that failed. Their errors are kept, not
-        raised.
+        """Start the engines that are to be preloaded, all at once; when called again, those that failed. Their errors
+        are kept, not raised. One that hangs keeps none of the others.
         """
         async with asyncio.TaskGroup() as group:
             for engine in self._engines:
-                group.create_task(engine.start(self._start_timeout), name=f"start engine {engine.name}")
+                wanted = self._preload is None or engine.name in self._preload
+                group.create_task(engine.start() if wanted else engine.prepare(), name=f"start engine {engine.name}")
 
     async def close(self) -> None:
         """Close every engine. Callable at any time, and twice."""
@@ -129,6 +137,14 @@ class Providers:
         """The provider of that id. Raises ``UnknownProvider``, or why it cannot be used."""
         return self._find(provider).use()
 
+    def hold(self, provider: str) -> AbstractAsyncContextManager[Provider]:
+        """The provider of that id, loaded, for as long as it is needed. Raises ``UnknownProvider``, or why not."""
+        return self._find(provider).hold()
+
+    def engine(self, provider: str) -> Engine:
+        """The engine of that id, to load and unload it. Raises ``UnknownProvider``."""
+        return self._find(provider)
+
     @property
     def default(self) -> Provider:
         """The first provider. Raises why it cannot be used."""
@@ -136,9 +152,9 @@ class Providers:
 
     @property
     def voices(self) -> list[tuple[Provider, Voice]]:
-        """Every voice of every engine that is ready, the default's first."""
-        ready = [engine for engine in self._engines if engine.ready]
-        return [(engine.use(), voice) for engine in ready for voice in engine.voices]
+        """Every voice of every engine that can be used, the default's first."""
+        usable = [(engine, engine.provider) for engine in self._engines if engine.usable]
+        return [(provider, voice) for engine, provider in usable if provider for voice in engine.voices]
 
     @property
     def status(self) -> dict[str, Status]:
@@ -156,13 +172,13 @@ class Providers:
         else:
             among = self._engines if voice is not None else self._engines[:1]
         if len(among) == 1:
-            among[0].use()
-        # Of two engines with the voice, one that is ready goes before one that failed.
-        for engine in sorted(among, key=lambda engine: not engine.ready):
+            among[0].offer()
+        # Of two engines with the voice, one that can be used goes before one that failed.
+        for engine in sorted(among, key=lambda engine: not engine.usable):
             found = engine.voice(voice)
             if found is not None:
-                return engine.use(), found
-        names = dict.fromkeys(known.id for engine in among if engine.ready for known in engine.voices)
+                return engine.offer(), found
+        names = dict.fromkeys(known.id for engine in among if engine.usable for known in engine.voices)
         raise UnknownVoice(f"there is no such voice; there are: {_some_of(names) or 'none now'}")
 
     def _find(self, provider: str) -> Engine:
@@ -183,4 +199,5 @@ class Providers:
                 await imports.close()
             return _checked(engine, kind(**self._options.get(engine, {})))
 
-        return Engine(engine if isinstance(engine, str) else engine.id, make)
+        name = engine if isinstance(engine, str) else engine.id
+        return Engine(name, make, start_timeout=self._start_timeout, idle=self._idle)

@@ -1,19 +1,31 @@
-"""One engine of a running gateway: its start, its fate, its voices."""
+"""One engine of a running gateway: it is loaded when it is needed, kept while it is used, and has a fate and voices.
+
+idle ──load──> starting ──> ready ──unload──> idle
+                  └──> failed ──after a while──> starting
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+from typing import Any
 
 from providers.base import EngineFailed, EngineUnavailable, Provider, ProviderError, Voice, Watched
 
 log = logging.getLogger(__name__)
 
+_FIRST_RETRY, _LONGEST_RETRY = 5.0, 300.0
+"""Seconds after a failed load in which nobody tries again; doubled with each failure in a row."""
+
 
 class State(StrEnum):
+    IDLE = "idle"
+    """Not loaded; the first who asks for it loads it."""
     STARTING = "starting"
     READY = "ready"
     FAILED = "failed"
@@ -27,85 +39,274 @@ class Status:
     state: State
     code: str | None = None
     message: str | None = None
+    retry_after: float | None = None
+    """Seconds until it is tried again, where it failed to start."""
+    users: int = 0
+    """Utterances that hold it."""
+    load_s: float | None = None
+    """Seconds that its last start took."""
+    memory: int | None = None
+    """Bytes by which the process grew in its last start. Two that start at once are counted in both."""
 
 
 class Engine:
     """A provider that may not be there yet, or not work: either it can be used, or it has the error that
     says why.
+
+    ``start_timeout`` (seconds) bounds a start; ``idle`` is after how many seconds without use it is unloaded, 0 for
+    never. Belongs to one event loop.
     """
 
-    def __init__(self, name: str, make: Callable[[], Awaitable[Provider]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Awaitable[Provider]],
+        *,
+        start_timeout: float | None = None,
+        idle: float = 0.0,
+    ) -> None:
         self.name = name
         self.provider: Provider | None = None
         self.voices: tuple[Voice, ...] = ()
-        self.ready = False
+        self.state = State.STARTING
         self._make = make
+        self._start_timeout = start_timeout
+        self._idle = idle
         self._error: ProviderError | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        self._changing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._users = 0
+        self._load_s: float | None = None
+        self._memory: int | None = None
+        self._closed = False
 
     @property
     def id(self) -> str:
         return self.provider.id if self.provider else self.name
 
     @property
+    def ready(self) -> bool:
+        return self.state is State.READY
+
+    @property
+    def usable(self) -> bool:
+        """It can speak, now or once it is loaded."""
+        return self.state in (State.READY, State.IDLE) and self.trouble is None
+
+    @property
+    def trouble(self) -> ProviderError | None:
+        """Why it cannot be used now, as far as is known; ``None`` also where it is only not loaded."""
+        if self._error is not None:
+            return None if self._due else self._error
+        return self.provider.trouble if self.ready and isinstance(self.provider, Watched) else None
+
+    @property
     def status(self) -> Status:
-        error = self._error or self._trouble
-        if error is not None:
-            return Status(State.FAILED, error.code, str(error))
-        return Status(State.READY if self.ready else State.STARTING)
+        error = self._error or self.trouble
+        counted = (self._users, self._load_s, self._memory)
+        if error is None:
+            return Status(self.state, None, None, None, *counted)
+        retry = max(0.0, self._retry_at - _now()) if self._retry_at else None
+        return Status(State.FAILED, error.code, str(error), retry, *counted)
 
     def use(self) -> Provider:
         """The provider, ready. Raises why it is not."""
-        error = self._error or self._trouble
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        provider = self.offer()
+        if not self.ready:
+            raise self._starting()
+        return provider
+
+    def offer(self) -> Provider:
+        """The provider, ready or to be loaded by ``hold``. Raises why it cannot be used."""
+        error = self.trouble
         if error is not None:
             # One error is raised for every caller; without this its traceback would grow with each.
             raise error.with_traceback(None)
-        if self.provider is None or not self.ready:
-            raise EngineUnavailable(f"engine {self.id!r} is starting", retry_after=1.0)
+        if self.provider is None:
+            raise self._starting()
         return self.provider
-
-    @property
-    def _trouble(self) -> ProviderError | None:
-        return self.provider.trouble if self.ready and isinstance(self.provider, Watched) else None
 
     def voice(self, voice: str | None) -> Voice | None:
         """The voice of that id, or the first."""
         return next((known for known in self.voices if voice in (None, known.id)), None)
 
-    async def start(self, limit: float | None = None) -> None:
-        """Load and start the provider, in ``limit`` seconds, unless it is ready. Its errors are kept, not raised."""
-        if self.ready:
-            return
-        self._error = None
-        try:
-            async with asyncio.timeout(limit):
-                await self._start()
-            self.ready = True
-        except TimeoutError:
-            self._error = EngineUnavailable(f"engine {self.id!r} did not start within {limit:g} seconds")
-            log.warning("engine %s did not start within %g seconds", self.id, limit)
-        except ProviderError as error:
-            self._error = error
-            log.warning("engine %s cannot start: %s", self.id, error)
-        except Exception:
-            self._error = EngineFailed(f"engine {self.id!r} failed to start")
-            log.exception("engine %s failed to start", self.id)
+    # ---- its life
 
-    async def _start(self) -> None:
-        if self.provider is None:
-            self.provider = await self._make()
-        # Asked for before the start too, so that a voice of an engine that fails is known to be its.
-        self.voices = tuple(await self.provider.voices())
-        await self.provider.start()
-        self.voices = tuple(await self.provider.voices())
-        if not self.voices:
-            raise EngineUnavailable(f"engine {self.id!r} has no voice")
+    async def prepare(self) -> None:
+        """Make the provider and ask for its voices, but load nothing. Its errors are kept, not raised."""
+        if self._changing is None and not self.ready:
+            await self._change(self._prepare)
+
+    async def start(self) -> None:
+        """Load the engine and warm it up, unless it is ready. Its errors are kept, not raised."""
+        while self._changing is not None and not self._closed:
+            await asyncio.wait([self._changing])
+            if self._error is not None:
+                return
+        if not self.ready:
+            await self._change(self._load)
+
+    async def unload(self) -> bool:
+        """Give the engine's memory back, unless somebody speaks with it. Says whether it is unloaded now."""
+        if self._changing is None:
+            await self._change(self._unload)
+        return self.state is State.IDLE
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[Provider]:
+        """The provider, loaded, for one utterance. All who wait for it wait for the same start.
+
+        Raises why it cannot be used; a start that has failed is tried again by the first who comes after a while.
+        """
+        self._users += 1
+        self._stop_timer()
+        try:
+            if not self.ready:
+                self.offer()
+                await self.start()
+            yield self.use()
+        finally:
+            self._users -= 1
+            self._unload_later()
 
     async def close(self) -> None:
         """Close the provider, if there is one. What it raises is logged."""
-        self.ready = False
-        self._error = EngineUnavailable(f"engine {self.id!r} is closed")
+        self._closed = True
+        self._stop_timer()
+        self.state, self._error = State.FAILED, EngineUnavailable(f"engine {self.id!r} is closed")
+        self._retry_at = 0.0
+        if self._changing is not None:
+            self._changing.cancel()
+            await asyncio.wait([self._changing])
+        await self._close_provider()
+
+    # ---- changes, one at a time
+
+    async def _change(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run ``work`` and wait for it. A task of its own does it, so that one caller who is cancelled does not take it
+        from the others who wait for the same."""
+        if not self._closed:
+            await asyncio.wait([self._begin_change(work)])
+
+    def _begin_change(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        self._changing = asyncio.create_task(work(), name=f"engine {self.name}")
+        self._changing.add_done_callback(self._changed)
+        return self._changing
+
+    def _changed(self, task: asyncio.Task[None]) -> None:
+        self._changing = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("engine %s: %r", self.name, error, exc_info=error)
+
+    async def _prepare(self) -> None:
+        if await self._attempt(self._meet):
+            self.state = State.IDLE
+
+    async def _load(self) -> None:
+        self._error, self.state = None, State.STARTING
+        began, before = _now(), _resident()
+        if await self._attempt(self._begin):
+            self.state = State.READY
+            self._failures, self._retry_at = 0, 0.0
+            self._load_s = _now() - began
+            self._memory = max(0, _resident() - before) or None
+            self._unload_later()
+
+    async def _attempt(self, work: Callable[[], Awaitable[object]]) -> bool:
+        """Whether ``work`` succeeds; what it raises becomes what the engine says of itself."""
+        try:
+            async with asyncio.timeout(self._start_timeout) as limit:
+                await work()
+        except ProviderError as error:
+            self._failed(error)
+            log.warning("engine %s cannot start: %s", self.id, error)
+        except Exception as error:
+            if limit.expired() and isinstance(error, TimeoutError):
+                self._failed(EngineUnavailable(f"{self._named} did not start within {self._start_timeout:g} seconds"))
+                log.warning("%s", self._error)
+            else:
+                self._failed(EngineFailed(f"{self._named} failed to start"))
+                log.exception("%s failed to start", self._named)
+        else:
+            return True
+        return False
+
+    @property
+    def _named(self) -> str:
+        return f"engine {self.id!r}"
+
+    async def _begin(self) -> None:
+        provider = await self._meet()
+        await provider.start()
+        self.voices = tuple(await provider.voices())
+        if not self.voices:
+            raise EngineUnavailable(f"engine {self.id!r} has no voice")
+
+    async def _meet(self) -> Provider:
+        """Make it, and learn its voices: before the start too, so that a voice of an engine that fails is known."""
+        if self.provider is None:
+            self.provider = await self._make()
+        self.voices = tuple(await self.provider.voices())
+        return self.provider
+
+    async def _unload(self) -> None:
+        if self._users or not self.ready:
+            return
+        self.state = State.IDLE
+        log.info("engine %s is unloaded", self.id)
+        await self._close_provider()
+
+    async def _close_provider(self) -> None:
         try:
             if self.provider is not None:
                 await self.provider.close()
         except Exception:
             log.exception("engine %s failed to close", self.id)
+
+    def _failed(self, error: ProviderError) -> None:
+        """Remember why it did not start, and for how long nobody is to try again."""
+        self.state, self._error = State.FAILED, error
+        self._retry_at = _now() + min(_LONGEST_RETRY, _FIRST_RETRY * 2**self._failures)
+        self._failures += 1
+
+    @property
+    def _due(self) -> bool:
+        return not self._closed and self._retry_at > 0.0 and _now() >= self._retry_at
+
+    def _starting(self) -> EngineUnavailable:
+        how = "not loaded" if self.state is State.IDLE else "starting"
+        return EngineUnavailable(f"engine {self.id!r} is {how}", retry_after=1.0)
+
+    # ---- unloading what nobody uses
+
+    def _unload_later(self) -> None:
+        self._stop_timer()
+        if self._idle and not self._users and self.ready and not self._closed:
+            self._timer = asyncio.get_running_loop().call_later(self._idle, self._unload_now)
+
+    def _unload_now(self) -> None:
+        self._timer = None
+        if self._changing is None and not self._closed:
+            self._begin_change(self._unload)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _resident() -> int:
+    """Bytes of memory that the process holds; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * 4096

@@ -26,6 +26,7 @@ from gateway.events import (
     Pace,
     Ping,
     Playhead,
+    Priority,
     Queued,
     SpeechRequest,
     Start,
@@ -68,6 +69,7 @@ class StartMessage(_Message):
     language: str | None = None
     speed: float = 1.0
     pace: Pace = Pace.REALTIME
+    priority: Priority = Priority.INTERACTIVE
     frame_ms: int | None = Field(None, ge=10, le=200)
     pad: bool = False
     bit_rate: int | None = Field(None, ge=1)

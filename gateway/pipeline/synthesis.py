@@ -70,6 +70,7 @@ class Synthesis:
         speed: float = 1.0,
         language: str | None = None,
         options: Mapping[str, Any] | None = None,
+        batch: bool = False,
         on_words: OnWords | None = None,
     ) -> None:
         self._provider = provider
@@ -77,6 +78,7 @@ class Synthesis:
         self._speed = speed
         self._language = language
         self._options = options or {}
+        self._batch = batch
         self._at_a_time = min(_AT_A_TIME, provider.capabilities.segments_at_once)
         self._limits = limits
         self._clock = clock
@@ -234,7 +236,7 @@ class Synthesis:
 
     async def _pull(self, speech: _Speech) -> None:
         text, index = speech.text.strip(), self._begun
-        segment = Segment(text, self._voice, self._speed, self._language, index, self._options)
+        segment = Segment(text, self._voice, self._speed, self._language, index, self._batch, self._options)
         self._begun += 1
         rate = self._voice.sample_rate
         now = self._clock.now

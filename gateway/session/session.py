@@ -13,13 +13,14 @@ from audio.formats import AudioFormat
 from gateway.admission.capacities import Capacities
 from gateway.admission.capacity import Capacity
 from gateway.clock import Clock
-from gateway.errors import Internal, ListenerGone, NothingToSpeak, VoxwireError
+from gateway.errors import Internal, ListenerGone, NothingToSpeak, VoxwireError, from_provider
 from gateway.events import (
     Cancelled,
     Ended,
     Event,
     Failed,
     Pace,
+    Priority,
     Queued,
     SpeechRequest,
     SpokenWord,
@@ -34,7 +35,8 @@ from gateway.pipeline.synthesis import Limits, Synthesis
 from gateway.pipeline.transcoding import Transcoder, TranscodingPool, transcoder
 from gateway.session.recording import Recorder, Recording
 from gateway.session.state import Machine, Move
-from providers.base import Accounted, Limited, Provider, Voice
+from providers.base import Accounted, Limited, Provider, ProviderError, Voice
+from providers.registry import Providers
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ class Resources:
     clock: Clock
     wheel: Wheel
     pool: TranscodingPool
+    providers: Providers
     capacities: Capacities
     limits: Limits
     lead: float
@@ -111,6 +114,7 @@ class Session:
             speed=plan.request.speed,
             language=plan.request.language,
             options=plan.options,
+            batch=plan.request.priority is Priority.BATCH,
             on_words=self._say_words if plan.request.timestamps else None,
         )
         self._transcoder: Transcoder | None = None
@@ -196,6 +200,7 @@ class Session:
         try:
             if self._cancelled_at is None:
                 async with AsyncExitStack() as held:
+                    await self._hold_engine(held)
                     for capacity in capacities(self.plan, self._resources):
                         await held.enter_async_context(capacity.place(self._say_queued, tenant=self.tenant))
                     await self._speak()
@@ -210,6 +215,13 @@ class Session:
             if not self._uncancel():
                 raise asyncio.CancelledError from None
         return self._cancelled()
+
+    async def _hold_engine(self, held: AsyncExitStack) -> None:
+        """Before any place is taken: how many there are may not be known until the engine is loaded."""
+        try:
+            await held.enter_async_context(self._resources.providers.hold(self.plan.provider.id))
+        except ProviderError as error:
+            raise from_provider(error) from None
 
     def _uncancel(self) -> bool:
         """Take back the caller's cancellation of the task. False when somebody else has cancelled it too."""

@@ -211,3 +211,15 @@ async def test_it_starts_after_a_start_that_was_cancelled(name: str) -> None:
     await provider.start()
     assert await speak(provider, HELLO)
     await provider.close()
+
+
+async def test_it_can_be_started_again_after_it_was_closed(name: str) -> None:
+    provider = fresh(name)
+    await provider.start()
+    before = await speak(provider, HELLO)
+    await provider.close()
+    await provider.start()
+    after = await speak(provider, HELLO)
+    await provider.close()
+    if provider.capabilities.deterministic:
+        assert after == before
