@@ -331,3 +331,38 @@ async def test_random_cancels_leave_nothing_behind() -> None:
     assert all(work.made == work.closed for work in works)
     await lane.close()
     assert threads(lane) == []
+
+
+async def test_what_is_listened_to_goes_before_a_batch_that_came_first(one: Lane) -> None:
+    work, running = await held(one)
+    order: list[str] = []
+
+    async def walk(name: str, *, batch: bool) -> None:
+        async for _ in one.iterate(lambda: iter([0, 1]), batch=batch):
+            order.append(name)
+
+    batch = asyncio.create_task(walk("batch", batch=True))
+    await spin(lambda: one.waiting == 1)
+    listened = asyncio.create_task(walk("listened", batch=False))
+    await spin(lambda: one.waiting == 2)
+    work.gate.set()
+    await asyncio.gather(running, batch, listened)
+    assert order == ["listened", "listened", "batch", "batch"]
+
+
+async def test_who_has_waited_too_long_is_told_to_come_later() -> None:
+    lane = Lane(1, "short", max_wait=0.0, retry_after=1.5)
+    work, running = await held(lane)
+    with pytest.raises(EngineBusy) as refused:
+        await collect(lane, Work())
+    assert (refused.value.retry_after, lane.waiting) == (1.5, 0)
+    work.gate.set()
+    assert await running == [0, 1, 2]
+    await lane.close()
+
+
+async def test_a_closed_lane_can_be_opened_again(one: Lane) -> None:
+    await one.close()
+    assert threads(one) == []
+    one.open()
+    assert await collect(one, Work()) == [0, 1, 2]
