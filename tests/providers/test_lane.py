@@ -339,7 +339,7 @@ async def test_what_is_listened_to_goes_before_a_batch_that_came_first(one: Lane
 
     async def walk(name: str, *, batch: bool) -> None:
         async for _ in one.iterate(lambda: iter([0, 1]), batch=batch):
-            order.append(name)
+            order.append(name)  # noqa: PERF401 - as they come
 
     batch = asyncio.create_task(walk("batch", batch=True))
     await spin(lambda: one.waiting == 1)
