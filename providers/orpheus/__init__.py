@@ -1,0 +1,11 @@
+"""Orpheus: a language model behind llama-server says audio tokens, and SNAC turns them into sound.
+
+prompt     a voice and a text as what the model is asked; nothing in a text becomes a control token
+llama      one request to llama-server, read as it comes           sse: its framing
+tokens     token ids into SNAC frames
+speech     one attempt at a segment: tokens are read into the decoder, bounded, while its sound is taken
+slots      never more requests than llama-server has slots
+health     what is wrong with the server, and the probe that finds out when it is not      breaker: when to ask
+options    what a request may set                                  settings: what the operator sets
+engine     the provider
+"""
