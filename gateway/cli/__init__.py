@@ -15,6 +15,7 @@ from gateway.client.errors import GatewayAway, VoxwireClientError
 from gateway.client.files import FORMATS
 
 _SPEECH_FORMATS = ("pcm16", "pcm_f32le", "wav", "mulaw", "alaw", "mp3", "aac", "flac", "opus", "webm")
+_FILE_FORMATS = tuple(suffix[1:] for suffix in FORMATS)
 INTERRUPTED = 130
 
 
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _serve(commands.add_parser("serve", help="run the gateway"))
     _say(commands.add_parser("say", help="speak a text into a file, or aloud"))
+    _batch(commands.add_parser("batch", help="speak many texts into files, and go on where it stopped"))
     _voices(commands.add_parser("voices", help="list the voices"))
     _doctor(commands.add_parser("doctor", help="say what works here, and what would fix the rest"))
     return parser
@@ -73,6 +75,19 @@ def _say(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sample-rate", type=int, metavar="HZ", help="by default the voice's own")
     parser.add_argument("--speed", type=float, help="0.25 to 4 (1)")
+    _address(parser)
+
+
+def _batch(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        'Speak a file of JSON lines, such as {"text": "Hello.", "file": "hello.mp3", "voice": "heart"}. '
+        "What an earlier run has done in the same folder is passed over. The exit code is 1 when a task failed."
+    )
+    parser.add_argument("tasks", help="the file of tasks, or `-` for standard input")
+    parser.add_argument("-o", "--output", metavar="DIR", default="speech", help="folder of the files (speech)")
+    parser.add_argument("--concurrency", type=int, default=8, metavar="N", help="texts at a time (8)")
+    parser.add_argument("--retries", type=int, default=5, metavar="N", help="where another try may help (5)")
+    parser.add_argument("--format", default="wav", choices=_FILE_FORMATS, help="of tasks that name no file (wav)")
     _address(parser)
 
 

@@ -10,6 +10,7 @@
 """
 
 from gateway.client.aio import AsyncClient
+from gateway.client.batch import BatchResult, BatchTask, read_tasks
 from gateway.client.errors import (
     ConnectionFailed,
     GatewayAway,
@@ -25,6 +26,8 @@ from gateway.client.sync import Client, Speech
 __all__ = [
     "AsyncClient",
     "AsyncSpeech",
+    "BatchResult",
+    "BatchTask",
     "CancelResult",
     "Client",
     "ConnectionFailed",
@@ -41,4 +44,5 @@ __all__ = [
     "Voice",
     "VoxwireClientError",
     "Word",
+    "read_tasks",
 ]

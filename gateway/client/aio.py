@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
 
 from gateway.client.address import Address
+from gateway.client.batch import Bar, BatchResult, BatchTask, OnResult, run
 from gateway.client.connection import Connection
 from gateway.client.errors import VoxwireClientError
 from gateway.client.feeding import Text
@@ -76,6 +78,34 @@ class AsyncClient:
         """Speak ``text`` into a file, as fast as it goes. Without ``format`` its name decides: ``hello.mp3``."""
         async with self.speak(text, **for_file(path, options)) as speech:
             return await speech.save(path)
+
+    async def batch(
+        self,
+        tasks: Sequence[BatchTask],
+        folder: str | Path,
+        *,
+        concurrency: int = 8,
+        retries: int = 5,
+        progress: bool | OnResult = False,
+    ) -> list[BatchResult]:
+        """Speak many texts into files of ``folder``, ``concurrency`` at a time; result i is that of task i.
+
+        A task that fails fails alone, with its reason, after ``retries`` where another try may help. What an earlier
+        call has done in this folder is not done again. ``progress=True`` shows a bar; a function is called with each
+        result as it comes. Raises ``ValueError`` for tasks that cannot be told apart, ``GatewayAway`` where there is
+        no gateway; what was done until then is kept.
+        """
+
+        async def save(text: str, path: Path, options: Options) -> Ended:
+            return await self.save(text, path, **options)
+
+        bar = Bar(len(tasks)) if progress is True else None
+        on_result = bar or (progress if callable(progress) else None)
+        try:
+            return await run(save, tasks, Path(folder), concurrency=concurrency, retries=retries, on_result=on_result)
+        finally:
+            if bar is not None:
+                bar.close()
 
     async def voices(self) -> list[Voice]:
         """Every voice that the gateway offers, its default first. Raises a ``VoxwireClientError``."""

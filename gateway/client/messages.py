@@ -35,6 +35,14 @@ class Options(TypedDict, total=False):
     """``realtime`` (default) sends at the speed of listening, with a short lead; ``burst`` as fast as it goes."""
     frame_ms: int
     """10 to 200: milliseconds of a frame of the formats that are not compressed."""
+    pad: bool
+    """Fill up the last of these frames with silence."""
+    bit_rate: int
+    """Bits a second of a compressed format."""
+    priority: Literal["interactive", "batch"]
+    """``batch`` is for what nobody waits for: an engine serves others first."""
+    options: dict[str, Any]
+    """What the engine alone understands, such as ``temperature``."""
     timestamps: bool
     """Send word times too: see ``words``."""
 

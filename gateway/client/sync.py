@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from gateway.client.address import Address
 from gateway.client.aio import DEFAULT_URL, AsyncClient, for_file, list_voices
+from gateway.client.batch import BatchResult, BatchTask, OnResult
 from gateway.client.errors import VoxwireClientError
 from gateway.client.files import AudioFile
 from gateway.client.messages import CancelResult, Ended, Frame, Options, Queued, Started, Voice, Word
@@ -228,6 +229,20 @@ class Client:
         """Speak ``text`` into a file, as fast as it goes. Without ``format`` its name decides: ``hello.mp3``."""
         with self.speak(text, **for_file(path, options)) as speech:
             return speech.save(path)
+
+    def batch(
+        self,
+        tasks: Sequence[BatchTask],
+        folder: str | Path,
+        *,
+        concurrency: int = 8,
+        retries: int = 5,
+        progress: bool | OnResult = False,
+    ) -> list[BatchResult]:
+        """Speak many texts into files: see ``AsyncClient.batch``. A function for ``progress`` is called on the
+        client's own thread."""
+        work = self._client.batch(tasks, folder, concurrency=concurrency, retries=retries, progress=progress)
+        return self._run(work)
 
     def voices(self) -> list[Voice]:
         """Every voice that the gateway offers, its default first. Raises a ``VoxwireClientError``."""

@@ -100,7 +100,8 @@ async def _text(peer: Peer, message: dict[str, Any]) -> None:
     peer.text[message["context"]] += message["text"]
 
 
-async def _end(peer: Peer, message: dict[str, Any]) -> None:
+async def end(peer: Peer, message: dict[str, Any]) -> None:
+    """Say all of a context's text."""
     context = message["context"]
     await peer.audio(context, peer.text[context])
     await peer.ended(context)
@@ -135,7 +136,7 @@ class FakeGateway:
         self._on: dict[str, Handler] = {
             "start": _start,
             "text": _text,
-            "end": _end,
+            "end": end,
             "cancel": _cancel,
             "playhead": nothing,
             **(on or {}),
