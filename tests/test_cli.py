@@ -219,6 +219,48 @@ def test_a_line_is_spoken_at_once_where_it_is_whole(piece: str, typed: bool, who
     assert say._is_whole(piece, typed=typed) is whole
 
 
+# ---- batch
+
+
+async def test_batch_speaks_each_line_and_goes_on_where_it_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text('{"text": "One."}\n{"text": "Two.", "file": "two.pcm"}\n')
+    async with FakeGateway() as gateway:
+        assert await command("batch", str(tasks), "--url", gateway.url, "--format", "pcm") == 0
+        assert "2 files made, 0 failed" in capsys.readouterr().out
+        assert await command("batch", str(tasks), "--url", gateway.url, "--format", "pcm") == 0
+        assert "0 files made, 2 done before, 0 failed" in capsys.readouterr().out
+    assert heard((tmp_path / "speech/two.pcm").read_bytes()) == "Two."
+    assert heard((tmp_path / "speech/00001.pcm").read_bytes()) == "One."
+
+
+async def test_batch_names_the_task_that_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def refuse(peer: Peer, message: dict[str, Any]) -> None:
+        await peer.error(message["context"], "unknown_voice")
+
+    (tmp_path / "tasks.jsonl").write_text('{"text": "One.", "file": "one.mp3"}\n')
+    async with FakeGateway(on={"start": refuse}) as gateway:
+        assert await command("batch", "tasks.jsonl", "--url", gateway.url) == 1
+    printed = capsys.readouterr()
+    assert "1 failed" in printed.out
+    assert re.search(r"task 1, one.mp3: .*unknown_voice", printed.err)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot read"), ("", "has no task"), ("{}", "line 1: a task needs a 'text'")],
+)
+async def test_batch_says_what_is_wrong_with_its_tasks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "tasks.jsonl").write_text(content)
+    assert await command("batch", "tasks.jsonl") == 1
+    assert message in capsys.readouterr().err
+
+
 # ---- players
 
 
