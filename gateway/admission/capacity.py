@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import NoReturn
 
 from gateway.errors import Overloaded
 
@@ -69,10 +68,11 @@ class Capacity(ABC):
         stay = self.usual_stay
         return None if stay is None else stay * position / self.places
 
-    def _refuse(self) -> NoReturn:
+    def _refusal(self) -> Overloaded:
+        """What one is told who is refused; he is counted."""
         self.refused += 1
         waiting = self.waiting
-        raise Overloaded(
+        return Overloaded(
             f"all {self.places} places are taken and {waiting} wait; try again later",
             retry_after=max(1.0, self.eta(waiting + 1) or 1.0),
         )

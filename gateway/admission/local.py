@@ -45,7 +45,7 @@ class LocalCapacity(Capacity):
 
     def check(self) -> None:
         if not self._free and len(self._queue) >= self.waiting_room:
-            self._refuse()
+            raise self._refusal()
 
     @asynccontextmanager
     async def place(self, on_wait: OnWait | None = None, *, tenant: str = "") -> AsyncIterator[None]:
