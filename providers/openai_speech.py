@@ -1,4 +1,4 @@
-"""Any server with OpenAI's speech API as an engine: Kokoro-FastAPI, vLLM-Omni, speaches, a cloud account, another Voxwire.
+"""Any server with OpenAI's speech API as an engine: Kokoro-FastAPI, vLLM-Omni, speaches, a cloud account, a Voxwire.
 
 Its PCM is streamed on as it comes.
 """
