@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
@@ -43,12 +44,19 @@ class Recording:
         self._tail = bytearray()
         self._grown = asyncio.Event()
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether some of it is. Its blocks are moved to the disk in their order."""
+        return bool(self.blocks) and self.blocks[-1].data is not None
+
     def add(self, pcm: bytes) -> None:
-        """Keep what was just spoken. Never waits: where there is no room the recording is truncated."""
-        if self.closed or self.truncated:
+        """Keep what was just spoken. Never waits: where there is no room the recording ends here, truncated."""
+        if self.closed:
             return
         if self.size + len(pcm) > self._limit or not self._store.take_room(len(pcm)):
             self.truncated = True
+            # Of no use to anybody from now on, so it makes room for the others.
+            self.close(complete=False)
             return
         self._tail += pcm
         self.size += len(pcm)
@@ -59,7 +67,7 @@ class Recording:
     def close(self, *, complete: bool) -> None:
         if self.closed:
             return
-        self.complete = complete and not self.truncated
+        self.complete = complete
         self.closed = True
         if self._tail:
             self._seal(len(self._tail))
@@ -159,8 +167,10 @@ class Recordings:
         self._holding: set[Recording] = set()
         """Those whose sound is counted in ``size``."""
         self._live: dict[str, Recording] = {}
-        self._over: dict[str, tuple[float, Recording]] = {}
+        self._over: OrderedDict[str, tuple[float, Recording]] = OrderedDict()
         """With the time at which each expires, in that order."""
+        self._fresh: OrderedDict[str, Recording] = OrderedDict()
+        """Those of them that may be in memory still, in the same order."""
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -180,10 +190,16 @@ class Recordings:
     def evict(self, room: int = 0) -> None:
         """Drop what is too old, and the oldest until ``room`` bytes are free. What is being spoken stays."""
         now = self._clock.now()
-        for key, (expires, _) in list(self._over.items()):
-            if expires > now and self._fits(room) and len(self._over) <= MAX_KEPT:
+        while self._over:
+            key, (expires, _) = next(iter(self._over.items()))
+            if expires > now and self.size + room <= self._limit and len(self._over) <= MAX_KEPT:
                 break
             self._forget(key)
+        # Where the disk does not keep up, what is on it already stays: to drop that would free no memory.
+        while self._fresh and not self.shelf.fits(room):
+            key, recording = self._fresh.popitem(last=False)
+            if recording.in_memory:
+                self._forget(key)
 
     def __len__(self) -> int:
         return len(self._live) + len(self._over)
@@ -197,6 +213,7 @@ class Recordings:
             self._drop(recording)
         self._live.clear()
         self._over.clear()
+        self._fresh.clear()
         await self.shelf.close()
 
     # ---- for recordings
@@ -218,6 +235,7 @@ class Recordings:
             return
         self._forget(recording.key)
         self._over[recording.key] = (self._clock.now() + self._ttl, recording)
+        self._fresh[recording.key] = recording
         # Without its end nobody gets it; that it was there is remembered.
         recording.wanted = recording.complete
         self._release(recording)
@@ -232,6 +250,7 @@ class Recordings:
 
     def _forget(self, key: str) -> None:
         _, recording = self._over.pop(key, (0.0, None))
+        self._fresh.pop(key, None)
         if recording is not None:
             recording.wanted = False
             self._release(recording)

@@ -53,7 +53,7 @@ class Shelf:
 
     def fits(self, size: int) -> bool:
         """Whether memory can take ``size`` bytes more until the disk takes over."""
-        most = self._room if self._retry_at is not None else _LAG * self._room
+        most = _LAG * self._room if self._may_try() else self._room
         return self.in_memory + size <= most
 
     def put(self, data: bytes) -> Block:

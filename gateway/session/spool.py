@@ -52,8 +52,8 @@ class Spool:
         self._free.extend(numbers)
 
     def close(self) -> None:
-        """Wait for the thread, and let go of the file. Blocks."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Do what was asked for, and let go of the file. Blocks."""
+        self._thread.shutdown(wait=True)
         if self._file is not None:
             self._file.close()
 

@@ -7,9 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,6 +101,20 @@ async def test_without_anything_to_drop_a_recording_is_truncated() -> None:
 
 
 @virtual_time
+async def test_what_was_truncated_makes_room_at_once() -> None:
+    async with recordings(400) as kept:
+        live = [opened(kept, key) for key in "01234"]
+        for recording in live[:4]:
+            recording.add(bytes(90))
+        for recording in live:
+            recording.add(bytes(50))
+        assert [recording.truncated for recording in live] == [True, True, True, True, False]
+        assert kept.size == 50
+        live[0].close(complete=True)
+        assert not live[0].complete
+
+
+@virtual_time
 async def test_one_alone_may_take_a_quarter() -> None:
     async with recordings(400) as kept:
         recording = opened(kept, "a")
@@ -129,6 +146,18 @@ async def test_the_number_of_recordings_is_bounded_whatever_their_size(monkeypat
             spoken(kept, key, b"")
         kept.evict()
         assert there(kept, "01234") == "234"
+
+
+@virtual_time
+async def test_a_look_for_one_takes_as_long_however_many_there_are() -> None:
+    async with recordings(1 << 20) as kept:
+        for number in range(module.MAX_KEPT):
+            spoken(kept, str(number), bytes(2))
+        began = time.perf_counter()
+        for _ in range(1000):
+            assert kept.find("0") is not None
+        # A walk over all of them takes seconds.
+        assert time.perf_counter() - began < 0.5
 
 
 @virtual_time
@@ -175,6 +204,18 @@ async def test_a_follower_gets_what_is_spoken_as_it_is_spoken() -> None:
 
 
 @virtual_time
+async def test_a_follower_is_told_when_there_is_no_room_for_more_and_not_at_the_end_of_the_speech() -> None:
+    async with recordings(400) as kept:
+        recording = opened(kept, "a")
+        recording.add(bytes(100))
+        following = asyncio.create_task(whole(recording))
+        await settle()
+        recording.add(bytes(2))
+        assert await following == bytes(100)
+        assert (recording.complete, kept.size) == (False, 0)
+
+
+@virtual_time
 async def test_a_follower_keeps_its_sound_while_the_recording_is_evicted() -> None:
     pcm = sound(2 * BLOCK)
     async with recordings(8 * BLOCK, ttl=10.0) as kept:
@@ -210,6 +251,32 @@ async def test_a_follower_is_told_when_the_gateway_stops() -> None:
     recording.add(bytes(10))
     recording.close(complete=True)
     assert len(kept) == 0
+
+
+@virtual_time
+async def test_followers_that_read_the_disk_while_the_gateway_stops_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, slow = threading.Event(), threading.Event()
+    pread = os.pread
+
+    def read(*arguments: Any) -> bytes:
+        reading.set()
+        slow.wait()
+        return pread(*arguments)
+
+    monkeypatch.setattr(os, "pread", read)
+    async with recordings(40 * BLOCK, memory=BLOCK) as kept:
+        recording = spoken(kept, "a", sound(2 * BLOCK))
+        await kept.shelf.settled()
+        # The first of them is being read for, and the others wait for that.
+        following = [asyncio.create_task(whole(recording)) for _ in range(3)]
+        await asyncio.to_thread(reading.wait)
+        closing = asyncio.create_task(kept.close())
+        await asyncio.sleep(0)
+        slow.set()
+        await closing
+        for follower in following:
+            with pytest.raises(UnknownSession, match="not kept any more"):
+                await follower
 
 
 # ---- the disk

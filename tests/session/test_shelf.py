@@ -58,6 +58,19 @@ def block(letter: str, size: int = BLOCK) -> bytes:
     return letter.encode() * size
 
 
+async def speak(kept: Recordings, keys: str) -> None:
+    """A recording of one block for each key."""
+    for key in keys:
+        recording = kept.open(key, 24000, SpeechRequest())
+        recording.add(block(key))
+        recording.close(complete=True)
+        await kept.shelf.settled()
+
+
+def there(kept: Recordings, keys: str) -> str:
+    return "".join(key for key in keys if (found := kept.find(key)) is not None and found.complete)
+
+
 @virtual_time
 async def test_the_disk_is_not_touched_while_memory_has_room(disk: Disk) -> None:
     async with shelf(3 * BLOCK) as kept:
@@ -140,6 +153,32 @@ async def test_a_full_disk_costs_recordings_and_not_speech(disk: Disk) -> None:
     again.add(block("b"))
     again.close(complete=True)
     assert again.complete
+    await kept.close()
+
+
+@virtual_time
+async def test_a_full_disk_costs_none_of_the_recordings_that_are_on_it(disk: Disk) -> None:
+    kept = Recordings(100 * BLOCK, 600.0, Clock(now=asyncio.get_running_loop().time), memory=2 * BLOCK)
+    await speak(kept, "abcd")
+    assert kept.shelf.on_disk == 2
+    disk.full = True
+    await speak(kept, "efghij")
+    # Those that are on the disk, and of the others the newest for which memory has room.
+    assert there(kept, "abcdefghij") == "abij"
+    await kept.close()
+
+
+@virtual_time
+async def test_a_disk_that_has_room_again_is_used_again(disk: Disk) -> None:
+    kept = Recordings(100 * BLOCK, 600.0, Clock(now=asyncio.get_running_loop().time), memory=2 * BLOCK)
+    disk.full = True
+    await speak(kept, "abcd")
+    disk.full = False
+    await speak(kept, "ef")
+    assert (there(kept, "abcdef"), kept.shelf.on_disk) == ("ef", 0)
+    await asyncio.sleep(31)
+    await speak(kept, "ghi")
+    assert (there(kept, "abcdefghi"), kept.shelf.on_disk) == ("efghi", 3)
     await kept.close()
 
 
