@@ -8,7 +8,9 @@ which goes at once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +23,8 @@ from audio.stream import AudioStream
 from gateway.events import Audio
 from gateway.pipeline.channel import Channel
 from providers.base import SAMPLE_WIDTH
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 PIECE = 0.1
@@ -66,11 +70,11 @@ class TranscodingPool:
     none that is longer than ``PIECE``: however fast one bursts, each of the others has its turn in between.
 
     A ``ThreadPoolExecutor`` does the same with two futures, a lock and a condition for each job, which costs as much
-    as a third of what an mp3 does. The threads are started by the first job.
+    as a third of what an mp3 does. The threads, by default one a core, are started by the first job.
     """
 
     def __init__(self, threads: int = 0) -> None:
-        self._count = threads or os.cpu_count() or 1
+        self._count = threads or _cores()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._closed = False
@@ -88,23 +92,31 @@ class TranscodingPool:
         self._jobs.put(_Job(function, args, result))
         return await result
 
-    def close(self) -> None:
-        """Do what is in the queue, and end the threads. Blocks until they have ended."""
+    def close(self, seconds: float = 5.0) -> None:
+        """Do what is in the queue, and end the threads. Blocks until they have ended, but an encoder that hangs is
+        not waited for longer than that."""
         self._closed = True
         for _ in self._threads:
             self._jobs.put(None)
+        deadline = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
+        hanging = sum(thread.is_alive() for thread in self._threads)
+        if hanging:
+            log.warning("%d transcoding threads hang and are left behind", hanging)
 
     def _start(self) -> None:
-        # Daemons, so that a pool that nobody closed cannot keep the process from its end.
-        self._threads = [Thread(target=self._work, name=f"transcoding-{n}", daemon=True) for n in range(self._count)]
-        for thread in self._threads:
+        for number in range(self._count):
+            # Daemons, so that one that hangs, or a pool that nobody closed, cannot keep the process from its end.
+            thread = Thread(target=self._work, name=f"transcoding-{number}", daemon=True)
             thread.start()
+            self._threads.append(thread)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job.do()
+            # Or it would keep its stream until the next one comes.
+            del job
 
 
 class RawTranscoder:
@@ -256,6 +268,13 @@ def transcoder(
     if stream.format.heavy:
         return PooledTranscoder(source, stream, pool)
     return RawTranscoder(source, stream, frame_samples, pad_last=pad_last)
+
+
+def _cores() -> int:
+    """Those that this process may use: in a container they can be fewer than the machine has."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _measured(function: Callable[..., bytes], *args: bytes) -> tuple[float, float, bytes]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -258,6 +261,56 @@ async def test_a_closed_pool_has_no_threads_and_takes_no_job() -> None:
     assert not any(thread.is_alive() for thread in started)
     with pytest.raises(RuntimeError, match="the transcoding pool is closed"):
         await pool.run(divmod, 7, 2)
+
+
+async def test_a_pool_is_closed_though_an_encoder_hangs(caplog: pytest.LogCaptureFixture) -> None:
+    pool, started, release = TranscodingPool(2), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        started.set()
+        release.wait()
+
+    hanging = asyncio.ensure_future(pool.run(hang))
+    await asyncio.to_thread(started.wait)
+    assert await pool.run(divmod, 7, 2) == (3, 1)
+    await asyncio.to_thread(pool.close, 0.01)
+    assert "1 transcoding threads hang" in caplog.text
+    release.set()
+    await hanging
+
+
+async def test_a_pool_that_is_closed_under_load_does_what_it_took_on() -> None:
+    pool, done = TranscodingPool(1), list[int]()
+    async with blocked(pool) as release:
+        jobs = [asyncio.ensure_future(pool.run(done.append, number)) for number in range(20)]
+        await settle()
+        closing = asyncio.ensure_future(asyncio.to_thread(pool.close))
+        release.set()
+        await closing
+    await asyncio.gather(*jobs)
+    assert done == list(range(20))
+
+
+async def test_a_pool_keeps_nothing_of_a_job_that_is_done() -> None:
+    class Encoder:
+        def encode(self) -> None: ...
+
+    encoder, gone = Encoder(), threading.Event()
+    weakref.finalize(encoder, gone.set)
+    async with opened(TranscodingPool(1)) as pool:
+        await pool.run(encoder.encode)
+        del encoder
+        assert await asyncio.to_thread(gone.wait, 5.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it cannot be known")
+async def test_there_is_a_thread_for_each_core_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    before = threading.active_count()
+    async with opened(TranscodingPool()) as pool:
+        await pool.run(divmod, 7, 2)
+        assert threading.active_count() == before + 1
 
 
 def test_a_job_that_ends_after_its_loop_harms_nobody() -> None:
