@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from audio import wav
 from audio.formats import AudioFormat
 from gateway.dialects.responder import FileForm, Produce
-from gateway.errors import UnknownSession, VoxwireError
+from gateway.errors import UnknownSession
 from gateway.events import Audio, Ended
 from gateway.pipeline.transcoding import TranscodingPool, transcoder
 from gateway.session.recording import Recording
@@ -47,10 +47,10 @@ def replay(recording: Recording, chosen: AudioFormat, rate: int, pool: Transcodi
 
     async def produce(emit: Emit) -> None:
         stream = chosen.open(recording.sample_rate, rate)
-        async with aclosing(recording.follow()) as follower, asyncio.TaskGroup() as group:
-            pieces = _Pieces(follower)
-            frames = transcoder(pieces, stream, rate // _FRAMES_A_SECOND, pool)
-            encoding = group.create_task(frames.run())
+        async with aclosing(recording.follow()) as follower:
+            frames = transcoder(_Pieces(follower), stream, rate // _FRAMES_A_SECOND, pool)
+            # It raises nothing: whatever goes wrong comes out of ``frames.get``.
+            encoding = asyncio.create_task(frames.run())
             count = position = 0
             try:
                 while (frame := await frames.get()) is not None:
@@ -62,8 +62,7 @@ def replay(recording: Recording, chosen: AudioFormat, rate: int, pool: Transcodi
                         await asyncio.sleep(0)
             finally:
                 encoding.cancel()
-        if pieces.failure is not None:
-            raise pieces.failure
+                await asyncio.wait([encoding])
         if not recording.complete:
             raise UnknownSession("what this session spoke was cut short, so there is no whole file of it")
         await emit(Ended(position / rate, None, count))
@@ -76,12 +75,6 @@ class _Pieces:
 
     def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
         self._pieces = pieces
-        self.failure: VoxwireError | None = None
-        """Why they have ended, where that is not the end. Raised inside a group it would come out as a group."""
 
     async def get(self) -> bytes | None:
-        try:
-            return await anext(self._pieces, None)
-        except VoxwireError as error:
-            self.failure = error
-            return None
+        return await anext(self._pieces, None)

@@ -9,6 +9,7 @@ with a deadline for a client that takes nothing, and a client that vanishes canc
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,11 +18,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.errors import ListenerGone, VoxwireError
+from gateway.errors import Internal, ListenerGone, VoxwireError
 from gateway.events import Audio, Ended, Event, Failed
 from gateway.metrics import Metrics
 from gateway.session.session import Emit, Plan
 from gateway.session.sessions import Sessions
+
+log = logging.getLogger(__name__)
 
 Produce = Callable[[Emit], Awaitable[None]]
 """Makes sound and says it, ending with exactly one ``Ended`` or ``Failed``. A ``VoxwireError`` that it raises is a
@@ -87,6 +90,11 @@ class Answer:
                     await self.produce(transfer.say)
                 except VoxwireError as error:
                     await transfer.say(Failed(error))
+                except ListenerGone:
+                    raise
+                except Exception as error:
+                    log.error("an answer failed", exc_info=error)
+                    await transfer.say(Failed(Internal("the gateway failed; its log has the cause")))
                 finally:
                     watcher.cancel()
         except* ListenerGone:
