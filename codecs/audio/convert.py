@@ -10,7 +10,8 @@ import asyncio
 import logging
 import os
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ffmpeg as command
@@ -89,7 +90,7 @@ class ConvertLimits:
     file_bytes: int = 256 * 1024 * 1024
     """Of a file that has to be written as a whole first."""
     stall_seconds: float = 30.0
-    """Without a byte from ffmpeg after the end of the sound."""
+    """In which ffmpeg takes no more sound, or after its end gives nothing more of the file."""
 
 
 def find(name: str) -> Container:
@@ -125,27 +126,46 @@ async def convert(
 
 
 class _Sound:
-    """What ffmpeg is fed. Once that is all, ``deadline`` holds for it whenever something is expected of it."""
+    """What ffmpeg is fed. ``deadline`` holds while ffmpeg owes something: room for the next piece or, after the last,
+    the rest of the file; not while the writer is busy with what is there of it."""
 
     def __init__(self, pcm: AsyncIterable[bytes], deadline: asyncio.Timeout, seconds: float) -> None:
         self._pcm = pcm
         self._deadline = deadline
         self._seconds = seconds
-        self._given = False
+        self._owing = False
+        self._writing = False
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        async for piece in self._pcm:
-            yield piece
-        self._given = True
-        self.expect()
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """All of it; an async generator is closed at the end."""
+        try:
+            async for piece in self._pcm:
+                self._owes(True)
+                yield piece
+                self._owes(False)
+            self._owes(True)
+        finally:
+            if isinstance(self._pcm, AsyncGenerator):
+                await self._pcm.aclose()
 
-    def expect(self) -> None:
-        if self._given:
-            self._deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """While the block waits, it does not wait for ffmpeg."""
+        self._writing = True
+        self._restart()
+        yield
+        self._writing = False
+        self._restart()
 
-    def pause(self) -> None:
-        """The next wait is not for ffmpeg."""
-        self._deadline.reschedule(None)
+    def _owes(self, owing: bool) -> None:
+        self._owing = owing
+        self._restart()
+
+    def _restart(self) -> None:
+        # One that has passed cannot be moved any more.
+        if not self._deadline.expired():
+            due = asyncio.get_running_loop().time() + self._seconds
+            self._deadline.reschedule(due if self._owing and not self._writing else None)
 
 
 async def _by_pipe(arguments: list[str], sound: _Sound, write: Write, limits: ConvertLimits) -> None:
@@ -153,9 +173,8 @@ async def _by_pipe(arguments: list[str], sound: _Sound, write: Write, limits: Co
     async with sandbox.running(arguments, allowed) as ffmpeg:
         async with ffmpeg.fed(sound.pieces()):
             while piece := await ffmpeg.read():
-                sound.pause()
-                await write(piece)
-                sound.expect()
+                with sound.written():
+                    await write(piece)
         _check(await ffmpeg.status(), ffmpeg.said)
 
 
@@ -166,11 +185,11 @@ async def _by_file(arguments: list[str], sound: _Sound, write: Write, limits: Co
             async with ffmpeg.fed(sound.pieces()):
                 status = await ffmpeg.status()
             _check(status, ffmpeg.said)
-        sound.pause()
         position = 0
-        while piece := await asyncio.to_thread(os.pread, file.fileno(), _PIECE, position):
-            await write(piece)
-            position += len(piece)
+        with sound.written():
+            while piece := await asyncio.to_thread(os.pread, file.fileno(), _PIECE, position):
+                await write(piece)
+                position += len(piece)
 
 
 def _check(status: int, said: bytes) -> None:

@@ -16,13 +16,15 @@ import ffmpeg as command
 
 from audio import sandbox
 from audio.pcm import SAMPLE_WIDTH
-from audio.upload import Damaged, DecodeError, DecoderMissing, NotAudio, TimedOut, TooLarge, TooLong, Upload
+from audio.upload import Busy, Damaged, DecodeError, DecoderMissing, NotAudio, TimedOut, TooLarge, TooLong, Upload
 
 __all__ = [
+    "Busy",
     "Damaged",
     "DecodeError",
     "DecodeLimits",
     "Decoded",
+    "Decoder",
     "DecoderMissing",
     "NotAudio",
     "TimedOut",
@@ -88,7 +90,7 @@ async def decode(
     strict: bool = True,
 ) -> Decoded:
     """The first sound track of a file, as mono PCM at ``sample_rate`` Hz. Raises a ``DecodeError``, or what
-    ``data`` raises.
+    ``data`` raises; if it is an async generator, it is closed by then.
 
     ``strict``: a file in which ffmpeg finds damage is refused. Otherwise what can be decoded of it is the answer.
     A file that was cut off is damaged too, where that can be told; mp3, ogg and matroska may end anywhere.
@@ -107,6 +109,27 @@ async def decode(
         raise DecoderMissing("sound cannot be decoded here: ffmpeg is missing") from error
 
 
+class Decoder:
+    """``decode`` where many may call it: ``at_once`` files are decoded at a time, each in a process with its own
+    ``limits``; ``waiting`` more wait for their turn, in their order, and the others are refused."""
+
+    def __init__(self, at_once: int, waiting: int, limits: DecodeLimits = DecodeLimits()) -> None:
+        self._places = asyncio.Semaphore(at_once)
+        self._free = at_once + waiting
+        self._limits = limits
+
+    async def decode(self, data: bytes | AsyncIterable[bytes], *, sample_rate: int, strict: bool = True) -> Decoded:
+        """As ``decode`` does. Until its turn nothing is taken from ``data`` and no time counts. Raises ``Busy`` too."""
+        if not self._free:
+            raise Busy("too many files are being decoded at the moment")
+        self._free -= 1
+        try:
+            async with self._places:
+                return await decode(data, sample_rate=sample_rate, limits=self._limits, strict=strict)
+        finally:
+            self._free += 1
+
+
 async def _decode(upload: Upload, sample_rate: int, limits: DecodeLimits, strict: bool) -> Decoded:
     most = round(limits.seconds * sample_rate) * SAMPLE_WIDTH
     pcm = bytearray()
@@ -118,7 +141,8 @@ async def _decode(upload: Upload, sample_rate: int, limits: DecodeLimits, strict
                 if len(pcm) > most:
                     raise TooLong(f"the sound is longer than {limits.seconds:g} seconds")
         status = await ffmpeg.status()
-    log.debug("ffmpeg ended with %d: %s", status, ffmpeg.said)
+    # A signal is either a limit or a fault in ffmpeg, which strangers may look for.
+    log.log(logging.WARNING if status < 0 else logging.DEBUG, "ffmpeg ended with %d: %s", status, ffmpeg.said)
     _judge(status, limits, sound=bool(pcm))
     if strict and (status or upload.cut_off):
         raise Damaged("the sound in this file is damaged or cut off")

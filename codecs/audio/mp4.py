@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_FIRST = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+"""What a file begins with: a QuickTime movie of old with another box than ``ftyp``."""
 _HEADER = 8
 _LARGE_HEADER = 16
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
@@ -30,9 +32,9 @@ class Box(NamedTuple):
     end: int
 
 
-def is_mp4(head: bytes) -> bool:
-    """Whether a file that begins so is an MP4."""
-    return head[4:8] == b"ftyp"
+def is_mp4(head: bytes | bytearray) -> bool:
+    """Whether a file that begins so is an MP4 or a QuickTime movie."""
+    return bytes(head[4:8]) in _FIRST
 
 
 def index_first(data: bytes) -> bytes:
@@ -47,7 +49,9 @@ def index_first(data: bytes) -> bytes:
         _shift(moved, before=index.start, by=len(moved))
     except (StopIteration, ValueError, struct.error):
         return data
-    return b"".join((data[: sound.start], moved, data[sound.start : index.start], data[index.end :]))
+    # Not copied twice: it may be large.
+    view = memoryview(data)
+    return b"".join((view[: sound.start], moved, view[sound.start : index.start], view[index.end :]))
 
 
 def _boxes(data: bytes | bytearray, start: int, end: int, containers: frozenset[bytes] = frozenset()) -> Iterator[Box]:

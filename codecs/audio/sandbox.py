@@ -12,18 +12,17 @@ import asyncio
 import os
 import resource
 import shutil
-import signal
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import imageio_ffmpeg
 
-_PIECE = 65_536
-_LAST_WORDS = 4096
+from audio.child import Ffmpeg, over, start
+
+_QUIETLY = ("-nostdin", "-hide_banner", "-loglevel", "error")
 _DESCRIPTORS = 5
 """The three standard streams, and the copies that ffmpeg makes of its input and its output."""
 _ENVIRONMENT = {
@@ -48,134 +47,47 @@ class Limits:
     """Largest file that it may write; pipes are not files."""
 
 
-class Ffmpeg:
-    """A running ffmpeg. Made by ``running``."""
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-        self.said = b""
-        """The last of its messages. They quote the input, so they are for a log and not for a caller."""
-        self._killed = False
-
-    @asynccontextmanager
-    async def fed(self, pieces: AsyncIterable[bytes]) -> AsyncIterator[None]:
-        """Feed it while the block reads its output. What ``pieces`` raised is raised at the end of the block."""
-        feeding = asyncio.create_task(self._feed(pieces))
-        try:
-            yield
-        finally:
-            feeding.cancel()
-            await asyncio.wait([feeding])
-            failure = None if feeding.cancelled() else feeding.exception()
-        if failure is not None:
-            raise failure
-
-    async def _feed(self, pieces: AsyncIterable[bytes]) -> None:
-        """Write all pieces to its input and end it there; if it takes no more, stop.
-
-        What ``pieces`` raises is raised, after ffmpeg was killed: who reads its output then comes to an end too.
-        """
-        stdin = self.process.stdin
-        assert stdin is not None
-        try:
-            async for piece in pieces:
-                for start in range(0, len(piece), _PIECE):
-                    if not await _write(stdin, piece[start : start + _PIECE]):
-                        return
-        except BaseException:
-            self.kill()
-            raise
-        finally:
-            stdin.close()
-
-    async def read(self) -> bytes:
-        """The next piece of its output; ``b""`` at the end."""
-        assert self.process.stdout is not None
-        return await self.process.stdout.read(_PIECE)
-
-    async def status(self) -> int:
-        """Wait for its end. 0: it did everything. Negative: a signal ended it."""
-        return await self.process.wait()
-
-    def kill(self) -> None:
-        """End it and whatever it may have started. Harmless afterwards."""
-        if not self._killed and self.process.returncode is None:
-            self._killed = True
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-
-    async def listen(self) -> None:
-        """Take its messages, so that it never waits to be rid of one, and keep the last."""
-        assert self.process.stderr is not None
-        while said := await self.process.stderr.read(_LAST_WORDS):
-            self.said = (self.said + said)[-_LAST_WORDS:]
-
-
-async def _write(stdin: asyncio.StreamWriter, piece: bytes) -> bool:
-    """False where ffmpeg takes no more. That is no fault: its output and its status say how it ended."""
-    if stdin.is_closing():
-        return False
-    stdin.write(piece)
-    try:
-        await stdin.drain()
-    except (BrokenPipeError, ConnectionResetError):
-        return False
-    return True
-
-
 @asynccontextmanager
 async def running(arguments: Sequence[str], limits: Limits, stdout: int = PIPE) -> AsyncIterator[Ffmpeg]:
-    """Start ffmpeg with ``arguments``; at the end it is over, killed if need be, and nothing of it is left.
+    """Start ffmpeg with ``arguments``; at the end it is over, killed if need be, and nothing of it is left. Who is
+    cancelled, once or often, hears of it then.
 
     Raises ``FfmpegMissing``.
     """
     program = await asyncio.to_thread(executable)
     # On a thread, because there may be thousands.
     await asyncio.to_thread(_withhold_descriptors)
+    starting = asyncio.create_task(start(program, [*_QUIETLY, *arguments], _ENVIRONMENT, stdout))
     try:
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *("-nostdin", "-hide_banner", "-loglevel", "error"),
-            *arguments,
-            stdin=PIPE,
-            stdout=stdout,
-            stderr=PIPE,
-            env=_ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise FfmpegMissing("ffmpeg cannot be started") from error
-    ffmpeg = Ffmpeg(process)
-    listening = asyncio.create_task(ffmpeg.listen())
-    try:
-        _confine(process.pid, limits)
+        await over(starting)
+        ffmpeg = _started(starting)
+        _confine(ffmpeg.process.pid, limits)
         yield ffmpeg
     finally:
-        ffmpeg.kill()
-        await _bury(process, listening)
+        if not starting.cancelled() and starting.exception() is None:
+            ending = asyncio.create_task(starting.result().end())
+            await over(ending)
+            ending.result()
+
+
+def _started(starting: asyncio.Task[Ffmpeg]) -> Ffmpeg:
+    try:
+        return starting.result()
+    except OSError as error:
+        raise FfmpegMissing("ffmpeg cannot be started") from error
 
 
 def _withhold_descriptors() -> None:
     """Let no process have a descriptor of this one, such as the socket that it listens on. Python makes none that
     are inherited, but it may have been started with some, and libraries may. asyncio closes them; uvloop does not, and
     ffmpeg, which counts them among its own, could then open nothing."""
-    for entry in Path("/dev/fd").iterdir():
-        number = int(entry.name)
+    with os.scandir("/dev/fd") as entries:
+        numbers = [int(entry.name) for entry in entries]
+    for number in numbers:
         # Those that are closed by now need nothing.
         with suppress(OSError):
             if number > 2:
                 os.set_inheritable(number, False)
-
-
-async def _bury(process: Process, listening: asyncio.Task[None]) -> None:
-    """Wait until it and its pipes are gone. What is left in the pipes has to be read for that."""
-    if process.stdin is not None:
-        process.stdin.close()
-    while process.stdout is not None and await process.stdout.read(_PIECE):
-        pass
-    await listening
-    await process.wait()
 
 
 def _confine(pid: int, limits: Limits) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Literal
 
 from audio import mp4
 
-_HEAD = 8
-"""Bytes that tell an MP4 and the length of a wav."""
+_HEAD = 28
+"""Bytes that tell an MP4, and the length of what has it in front."""
 _UNKNOWN = 0x7FFF0000
-"""From here on the size in the header of a wav is one that writers give who do not know it yet."""
+"""From here on a size of 32 bits in a header is one that writers give who do not know it yet."""
 _SLACK = 8
 """Some writers count the first 8 bytes too."""
 
@@ -24,7 +25,8 @@ class DecodeError(Exception):
      ├─ NotAudio         no sound that can be read
      │   └─ Damaged      there is sound, but not all of it can be read
      ├─ TimedOut         took too long to arrive or to decode
-     └─ DecoderMissing   no ffmpeg here; the sound is not to blame
+     ├─ Busy             too much else is being decoded; the sound is not to blame
+     └─ DecoderMissing   no ffmpeg here; the sound is not to blame either
     """
 
 
@@ -48,6 +50,10 @@ class TimedOut(DecodeError):
     pass
 
 
+class Busy(DecodeError):
+    pass
+
+
 class DecoderMissing(DecodeError):
     pass
 
@@ -57,60 +63,71 @@ class Upload:
 
     def __init__(self, data: bytes | AsyncIterable[bytes], most: int) -> None:
         """Raises ``TooLarge`` where that can be told now."""
-        if isinstance(data, bytes):
-            _check(len(data), most)
         self._data = data
         self._most = most
         self._size = 0
         self._head = b""
         self._whole = False
+        if isinstance(data, bytes):
+            self._check(len(data))
 
     @property
     def cut_off(self) -> bool:
         """It is shorter than it says. Only where it was read to its end."""
         return self._whole and self._size + _SLACK < _declared(self._head)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """All of it. Raises ``TooLarge``, and what its source raises."""
-        counted = self._counted()
-        async for piece in counted:
-            self._head += piece
-            if len(self._head) >= _HEAD:
-                break
-        if mp4.is_mp4(self._head):
-            # It has to be there as a whole.
-            whole = self._head + b"".join([piece async for piece in counted])
-            yield await asyncio.to_thread(mp4.index_first, whole)
-            return
-        yield self._head
-        self._head = self._head[:_HEAD]
-        async for piece in counted:
-            yield piece
-        self._whole = True
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """All of it. Raises ``TooLarge``, and what its source raises; an async generator is closed at the end."""
+        source = _once(self._data) if isinstance(self._data, bytes) else self._data
+        held = bytearray()
+        try:
+            async for piece in source:
+                self._size += len(piece)
+                self._check(self._size)
+                held += piece
+                if not self._head and self._size >= _HEAD:
+                    self._head = bytes(held[:_HEAD])
+                # An MP4 has to be there as a whole.
+                if self._head and not mp4.is_mp4(self._head):
+                    yield bytes(held)
+                    held.clear()
+            if held:
+                yield await asyncio.to_thread(_in_order, bytes(held))
+            self._whole = True
+        finally:
+            if isinstance(source, AsyncGenerator):
+                await source.aclose()
 
-    async def _counted(self) -> AsyncIterator[bytes]:
-        async for piece in _pieces(self._data):
-            self._size += len(piece)
-            _check(self._size, self._most)
-            yield piece
+    def _check(self, size: int) -> None:
+        if size > self._most:
+            raise TooLarge(f"the file is larger than {self._most} bytes")
 
 
 def _declared(head: bytes) -> int:
-    """The length of a wav or aiff file by its own account; 0 where it gives none, as a stream does."""
-    if head[:4] not in (b"RIFF", b"FORM"):
-        return 0
-    size = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-    return size + 8 if size < _UNKNOWN else 0
+    """The length of a file by its own account; 0 or less where it gives none, as a stream does, or not in front."""
+    match head[:4]:
+        case b"RIFF":
+            return 8 + _size(head[4:8], "little")
+        case b"FORM":
+            return 8 + _size(head[4:8], "big")
+        case b".snd":
+            return int.from_bytes(head[4:8], "big") + _size(head[8:12], "big")
+        case b"RF64":
+            return 8 + int.from_bytes(head[20:28], "little", signed=True)
+        case b"riff":
+            return int.from_bytes(head[16:24], "little", signed=True)
+        case _:
+            return 0
 
 
-def _check(size: int, most: int) -> None:
-    if size > most:
-        raise TooLarge(f"the file is larger than {most} bytes")
+def _size(field: bytes, order: Literal["little", "big"]) -> int:
+    size = int.from_bytes(field, order)
+    return size if size < _UNKNOWN else -_UNKNOWN
 
 
-async def _pieces(data: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    if isinstance(data, bytes):
-        yield data
-        return
-    async for piece in data:
-        yield piece
+def _in_order(data: bytes) -> bytes:
+    return mp4.index_first(data) if mp4.is_mp4(data) else data
+
+
+async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
+    yield data

@@ -41,6 +41,15 @@ async def pieces(pcm: bytes, size: int = 4800) -> AsyncIterator[bytes]:
         yield pcm[start : start + size]
 
 
+async def endless() -> AsyncIterator[bytes]:
+    while True:
+        yield bytes(100_000)
+
+
+async def ignore(_: bytes) -> None:
+    pass
+
+
 async def file_of(name: str, pcm: bytes, rate: int = RATE, limits: ConvertLimits = LIMITS) -> bytes:
     parts: list[bytes] = []
 
@@ -111,16 +120,16 @@ async def test_the_file_grows_as_the_sound_does() -> None:
 async def test_a_writer_that_waits_stops_the_sound() -> None:
     given, hold = 0, asyncio.Event()
 
-    async def endless() -> AsyncIterator[bytes]:
+    async def counted() -> AsyncIterator[bytes]:
         nonlocal given
-        while True:
-            given += 100_000
-            yield bytes(100_000)
+        async for piece in endless():
+            given += len(piece)
+            yield piece
 
     async def write(_: bytes) -> None:
         await hold.wait()
 
-    converting = asyncio.create_task(convert(endless(), write, sample_rate=RATE, container=find("au")))
+    converting = asyncio.create_task(convert(counted(), write, sample_rate=RATE, container=find("au")))
     before = -1
     while given != before or not given:
         before = given
@@ -137,11 +146,8 @@ async def test_what_the_sound_raises_is_raised(name: str) -> None:
         yield PCM.tobytes()
         raise LookupError("cut short")
 
-    async def write(_: bytes) -> None:
-        pass
-
     with pytest.raises(LookupError, match="cut short"):
-        await convert(broken(), write, sample_rate=RATE, container=find(name))
+        await convert(broken(), ignore, sample_rate=RATE, container=find(name))
 
 
 @pytest.mark.parametrize("name", ["m4a", "aiff"])
@@ -158,17 +164,67 @@ async def test_a_file_that_has_to_be_written_first_is_bounded(caplog: pytest.Log
         await file_of("aiff", PCM.tobytes(), limits=ConvertLimits(file_bytes=1000))
 
 
+def put(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
+    """A shell script in ffmpeg's place."""
+    path = folder / "ffmpeg"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o700)
+    monkeypatch.setattr(sandbox, "executable", lambda: str(path))
+    # A shell keeps its script open under a higher number.
+    monkeypatch.setattr(sandbox, "_DESCRIPTORS", 64)
+
+
 async def test_an_ffmpeg_that_does_not_finish_is_given_up(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path_factory.mktemp("bin") / "ffmpeg"
-    path.write_text("#!/bin/sh\ncat > /dev/null\nexec sleep 1000\n")
-    path.chmod(0o700)
-    monkeypatch.setattr(sandbox, "executable", lambda: str(path))
-    monkeypatch.setattr(sandbox, "_DESCRIPTORS", 64)
+    put(monkeypatch, tmp_path_factory.mktemp("bin"), "cat > /dev/null; exec sleep 1000")
     for name in ("m4a", "aiff"):
         with pytest.raises(ConvertError, match="does not finish"):
             await file_of(name, PCM.tobytes(), limits=ConvertLimits(stall_seconds=0.2))
+
+
+@pytest.mark.parametrize("name", ["m4a", "aiff"])
+async def test_an_ffmpeg_that_takes_no_more_sound_is_given_up(
+    name: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(monkeypatch, tmp_path_factory.mktemp("bin"), "exec sleep 1000")
+    limits = ConvertLimits(stall_seconds=0.2)
+    async with asyncio.timeout(30):
+        with pytest.raises(ConvertError, match="does not finish"):
+            await convert(endless(), ignore, sample_rate=RATE, container=find(name), limits=limits)
+
+
+@pytest.mark.parametrize("name", ["au", "aiff"])
+async def test_an_engine_and_a_listener_may_take_their_time(name: str) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield PCM.tobytes()
+        await asyncio.sleep(0.4)
+        yield PCM.tobytes()
+
+    async def write(_: bytes) -> None:
+        await asyncio.sleep(0.2)
+
+    await convert(slow(), write, sample_rate=RATE, container=find(name), limits=ConvertLimits(stall_seconds=0.15))
+
+
+async def test_the_sound_is_closed_when_the_listener_has_gone() -> None:
+    closed = False
+
+    async def sound() -> AsyncIterator[bytes]:
+        nonlocal closed
+        try:
+            async for piece in endless():
+                yield piece
+        finally:
+            await asyncio.sleep(0)
+            closed = True
+
+    async def write(_: bytes) -> None:
+        raise ConnectionResetError("the listener has gone")
+
+    with pytest.raises(ConnectionResetError):
+        await convert(sound(), write, sample_rate=RATE, container=find("au"))
+    assert closed
 
 
 async def test_without_ffmpeg_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ import uvloop
 
 from audio import sandbox
 from audio.decode import (
+    Busy,
     Damaged,
     Decoded,
     DecodeError,
     DecodeLimits,
+    Decoder,
     DecoderMissing,
     NotAudio,
     TimedOut,
@@ -81,6 +85,15 @@ def test_every_kind_of_file_is_decoded_to_its_length(run: Run, kind: str) -> Non
 @pytest.mark.parametrize("kind", ["wav", "m4a", "opus"])
 def test_a_file_that_comes_in_pieces_is_the_same(run: Run, kind: str) -> None:
     assert run(pieces(made(kind))) == run(made(kind))
+
+
+def test_a_movie_of_old_with_its_index_at_the_end_is_put_in_order(run: Run) -> None:
+    data = made("m4a")
+    index = data.rindex(b"moov") - 4
+    # Farther behind the sound than ffmpeg remembers.
+    data = data[:index] + struct.pack(">I4s", 1 << 20, b"free") + bytes((1 << 20) - 8) + data[index:]
+    assert data[4:8] == b"ftyp"
+    assert run(data[:4] + b"free" + data[8:]) == run(data)
 
 
 def test_plain_samples_come_back_as_they_were(run: Run) -> None:
@@ -152,10 +165,25 @@ def test_a_picture_is_no_sound(run: Run) -> None:
         refused(run, NotAudio, ffmpeg(*picture, "-f", muxer, "pipe:1"))
 
 
-@pytest.mark.parametrize("kind", ["wav", "aiff", "flac", "m4a", "faststart", "amr"])
+@pytest.mark.parametrize("kind", ["wav", "rf64", "w64", "aiff", "au", "flac", "m4a", "faststart", "amr"])
 def test_a_file_that_was_cut_off_is_refused(run: Run, kind: str) -> None:
-    data = made(kind)
-    refused(run, NotAudio, data[: len(data) * 6 // 10 + 1])
+    data = rf64() if kind == "rf64" else made(kind)
+    # A whole number of samples: nothing but the length tells.
+    refused(run, NotAudio, data[: len(data) * 6 // 10 // 8 * 8])
+
+
+def rf64() -> bytes:
+    """The wav with lengths of 64 bits."""
+    data = made("wav")
+    lengths = struct.pack("<4sIQQQI", b"ds64", 28, len(data) + 36 - 8, len(data) - data.index(b"data") - 8, 0, 0)
+    return b"RF64\xff\xff\xff\xffWAVE" + lengths + data[12:]
+
+
+@pytest.mark.parametrize("kind", ["wav", "au"])
+def test_a_file_that_was_written_as_a_stream_does_not_say_how_long_it_is(run: Run, kind: str) -> None:
+    source = ("-f", "s16le", "-ar", str(RATE), "-ac", "1", "-i", "pipe:0")
+    streamed = ffmpeg(*source, "-f", kind, "pipe:1", data=bytes(RATE))
+    assert run(streamed).duration == 0.5
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "m4a"])
@@ -265,6 +293,35 @@ def test_what_the_source_of_the_file_raises_is_raised(run: Run) -> None:
         run(broken())
 
 
+@pytest.mark.parametrize("head", [b"no sound", made("m4a")[:32], wav(b"", claims=0xFFFFFFFF)], ids=["", "mp4", "wav"])
+async def test_the_source_of_a_file_that_is_refused_is_closed(head: bytes) -> None:
+    closed = False
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal closed
+        try:
+            yield head
+            while True:
+                yield bytes(MIB)
+        finally:
+            await asyncio.sleep(0)
+            closed = True
+
+    with pytest.raises(DecodeError):
+        await decode(endless(), sample_rate=RATE, limits=DecodeLimits(input_bytes=30 * MIB, seconds=1.0))
+    assert closed
+
+
+def test_a_file_in_the_smallest_pieces_takes_no_more_memory(run: Run) -> None:
+    data = made("m4a")[:32] + bytes(400_000)
+    tracemalloc.start()
+    try:
+        refused(run, NotAudio, pieces(data, 2))
+        assert tracemalloc.get_traced_memory()[1] < 6 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_timeout_of_the_callers_own_is_not_taken_for_ours(run: Run) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b""
@@ -278,7 +335,8 @@ async def test_a_cancelled_decode_leaves_nothing() -> None:
     reached = asyncio.Event()
 
     async def never() -> AsyncIterator[bytes]:
-        yield made("wav")[:1000]
+        # More than fits into a pipe: it runs, and has begun to read.
+        yield wav(bytes(1_000_000))
         reached.set()
         await asyncio.Event().wait()
 
@@ -295,6 +353,63 @@ async def test_a_cancelled_decode_leaves_nothing() -> None:
 def test_without_ffmpeg_it_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "executable", lambda: "/nowhere/ffmpeg")
     refused(run, DecoderMissing, made("wav"))
+
+
+async def test_a_fault_in_ffmpeg_is_no_sound_and_is_told_the_operator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\nread line\nkill -SEGV $$\n")
+    (tmp_path / "ffmpeg").chmod(0o700)
+    monkeypatch.setattr(sandbox, "executable", lambda: str(tmp_path / "ffmpeg"))
+    monkeypatch.setattr(sandbox, "_DESCRIPTORS", 64)
+    with pytest.raises(NotAudio):
+        await decode(b"anything\n", sample_rate=RATE)
+    assert [record.levelname for record in caplog.records if "-11" in record.message] == ["WARNING"]
+
+
+# ---- many at once
+
+
+async def test_a_decoder_has_so_many_at_once_and_so_many_waiting() -> None:
+    decoder = Decoder(2, 1)
+    go, full, begun = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def sound(name: str) -> AsyncIterator[bytes]:
+        begun.append(name)
+        if len(begun) == 2:
+            full.set()
+        await go.wait()
+        yield made("wav")
+
+    async with asyncio.TaskGroup() as group:
+        for name in "abc":
+            group.create_task(decoder.decode(sound(name), sample_rate=RATE))
+        await full.wait()
+        with pytest.raises(Busy, match="too many"):
+            await decoder.decode(sound("d"), sample_rate=RATE)
+        assert begun == ["a", "b"]
+        assert len(children()) == 2
+        go.set()
+    assert begun == ["a", "b", "c"]
+
+
+async def test_who_waits_for_a_decoder_and_goes_leaves_the_place_to_others() -> None:
+    decoder = Decoder(1, 1, DecodeLimits(seconds=3.0))
+    hold = asyncio.Event()
+
+    async def held() -> AsyncIterator[bytes]:
+        await hold.wait()
+        yield made("wav")
+
+    first, second = (asyncio.create_task(decoder.decode(held(), sample_rate=RATE)) for _ in range(2))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.wait([second])
+    third = asyncio.create_task(decoder.decode(made("wav"), sample_rate=RATE))
+    hold.set()
+    assert await first == await third
+    with pytest.raises(TooLong):
+        await decoder.decode(wav(bytes(8 * RATE)), sample_rate=RATE)
 
 
 # ---- files that name other files

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
+import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -16,9 +19,11 @@ from audio import sandbox
 from audio.decode import DecodeLimits, TimedOut, decode
 from audio.sandbox import FfmpegMissing, Limits, running
 from tests.support.processes import children, descriptors
-from tests.support.sound_files import made
+from tests.support.sound_files import made, wav
 
 Impostor = Callable[[str], None]
+Loop = Callable[[], asyncio.AbstractEventLoop]
+both_loops = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 RAW = ["-f", "u8", "-i", "pipe:0", "-f", "u8", "pipe:1"]
 
 
@@ -73,8 +78,8 @@ async def test_its_limits_are_the_kernels() -> None:
     assert limits["Max core file size"] == ["0", "0"]
 
 
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_it_has_no_descriptor_of_the_gateways(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+@both_loops
+def test_it_has_no_descriptor_of_the_gateways(loop: Loop) -> None:
     async def seen() -> set[str]:
         async with running(RAW, Limits()) as ffmpeg, ffmpeg.fed(endless()):
             await ffmpeg.read()
@@ -159,6 +164,74 @@ async def test_what_it_has_started_is_killed_with_it(impostor: Impostor) -> None
         pid = int(await ffmpeg.read())
         assert alive(pid)
     assert not alive(pid)
+
+
+async def test_what_it_has_left_behind_is_killed(impostor: Impostor) -> None:
+    impostor("sleep 1000 & echo $!")
+    async with running([], Limits()) as ffmpeg:
+        pid = int(await ffmpeg.read())
+        assert alive(pid)
+    assert not alive(pid)
+
+
+async def test_what_has_left_its_group_is_not_waited_for(impostor: Impostor) -> None:
+    """It cannot be found, and it holds the pipes open."""
+    impostor("setsid sh -c 'echo $$; exec sleep 1000' & wait")
+    async with asyncio.timeout(30), running([], Limits()) as ffmpeg:
+        pid = int(await ffmpeg.read())
+    os.kill(pid, signal.SIGKILL)
+
+
+@both_loops
+@pytest.mark.parametrize("fed", [False, True], ids=["starting", "fed"])
+@pytest.mark.parametrize("between", [None, 0, 1, 3, 8])
+def test_cancelled_at_any_moment_once_or_twice_it_leaves_nothing(loop: Loop, fed: bool, between: int | None) -> None:
+    """``between``: the loop's turns to the second time."""
+    complaints: list[dict[str, Any]] = []
+
+    async def cancelled(turns: int) -> bool:
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+        reached = asyncio.Event()
+
+        async def sound() -> AsyncIterator[bytes]:
+            yield wav(b"", claims=0xFFFFFFFF)
+            async for piece in endless():
+                yield piece
+                reached.set()
+
+        limits = DecodeLimits(input_bytes=10**9, seconds=100_000.0)
+        task = asyncio.create_task(decode(sound(), sample_rate=8000, limits=limits))
+        if fed:
+            await reached.wait()
+        await turn(turns)
+        task.cancel()
+        if between is not None:
+            await turn(between)
+            task.cancel()
+        await asyncio.wait([task])
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return task.cancelled()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        # What the loop makes for its first process it keeps.
+        runner.run(decode_whole())
+        before = descriptors()
+        for turns in range(0, 50, 4):
+            assert runner.run(cancelled(turns))
+            assert children() == []
+        # Its threads may still be at what nobody waits for any more.
+        runner.run(runner.get_loop().shutdown_default_executor())
+        assert descriptors() == before
+    assert complaints == []
+
+
+async def turn(times: int) -> None:
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+async def decode_whole() -> None:
+    await decode(made("wav"), sample_rate=8000)
 
 
 async def test_it_cannot_write_a_file(impostor: Impostor, tmp_path: Path) -> None:
