@@ -158,7 +158,7 @@ class Leases:
 
     def _lost(self, error: BaseException | None) -> None:
         self.failed += 1
-        if self.up and error is not None:
+        if error is not None and (self.up or not self._tried.is_set()):
             # The address may carry a password, and errors may carry the address.
             log.warning("Redis does not answer (%s); sessions that hold a place go on", type(error).__name__)
 
