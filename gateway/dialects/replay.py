@@ -48,7 +48,7 @@ def replay(recording: Recording, chosen: AudioFormat, rate: int, pool: Transcodi
     async def produce(emit: Emit) -> None:
         stream = chosen.open(recording.sample_rate, rate)
         async with aclosing(recording.follow()) as follower:
-            frames = transcoder(_Pieces(follower), stream, rate // _FRAMES_A_SECOND, pool)
+            frames = transcoder(_Pieces(follower), stream, rate // _FRAMES_A_SECOND, pool.aside)
             # It raises nothing: whatever goes wrong comes out of ``frames.get``.
             encoding = asyncio.create_task(frames.run())
             count = position = 0
@@ -57,9 +57,8 @@ def replay(recording: Recording, chosen: AudioFormat, rate: int, pool: Transcodi
                     await emit(frame)
                     count += 1
                     position = frame.position + frame.samples
-                    if count % _FRAMES_A_SECOND == 0:
-                        # A client that takes all at once would otherwise keep the loop from everybody else.
-                        await asyncio.sleep(0)
+                    # A client that takes all at once would otherwise keep the loop from everybody else.
+                    await asyncio.sleep(0)
             finally:
                 encoding.cancel()
                 await asyncio.wait([encoding])

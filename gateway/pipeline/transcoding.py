@@ -65,6 +65,24 @@ class _Job(NamedTuple):
             self.result.set_exception(error)
 
 
+class Pool(Protocol):
+    """Where heavy encoders run."""
+
+    async def run(self, function: Callable[..., R], *args: object) -> R: ...
+
+
+class _Aside:
+    """A pool's threads, of whose queue it never takes more than one job a thread."""
+
+    def __init__(self, pool: TranscodingPool, threads: int) -> None:
+        self._pool = pool
+        self._turns = asyncio.Semaphore(threads)
+
+    async def run(self, function: Callable[..., R], *args: object) -> R:
+        async with self._turns:
+            return await self._pool.run(function, *args)
+
+
 class TranscodingPool:
     """The threads on which heavy encoders run. First come, first served; a stream has one job in it at a time, and
     none that is longer than ``PIECE``: however fast one bursts, each of the others has its turn in between.
@@ -78,6 +96,9 @@ class TranscodingPool:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._closed = False
+        self.aside: Pool = _Aside(self, self._count)
+        """For what nobody hears while it is made. However many files are encoded at a time, speech that is being
+        listened to never waits for more than one piece of them."""
 
     async def run(self, function: Callable[..., R], *args: object) -> R:
         """What ``function`` returns or raises. A job whose caller is cancelled before its turn is not done.
@@ -188,7 +209,7 @@ class RawTranscoder:
 class PooledTranscoder:
     """Runs a compressed format's encoder on the pool, ahead of the listener by at most ``ENCODED_AHEAD``."""
 
-    def __init__(self, source: PcmSource, stream: AudioStream, pool: TranscodingPool) -> None:
+    def __init__(self, source: PcmSource, stream: AudioStream, pool: Pool) -> None:
         self._source = source
         self._stream = stream
         self._pool = pool
@@ -262,7 +283,7 @@ Transcoder = RawTranscoder | PooledTranscoder
 
 
 def transcoder(
-    source: PcmSource, stream: AudioStream, frame_samples: int, pool: TranscodingPool, *, pad_last: bool = False
+    source: PcmSource, stream: AudioStream, frame_samples: int, pool: Pool, *, pad_last: bool = False
 ) -> Transcoder:
     """The transcoder that fits the stream's format."""
     if stream.format.heavy:

@@ -196,6 +196,23 @@ async def test_a_stream_that_bursts_gets_no_second_turn_before_the_others_have_h
     assert burst not in served[1:6]
 
 
+async def test_files_however_many_get_one_turn_before_a_stream_that_is_listened_to() -> None:
+    row, piece = formats.find("mp3"), noise(2400).tobytes()
+    files, listened = [row.open(RATE, RATE) for _ in range(20)], row.open(RATE, RATE)
+    async with opened(Watched()) as pool:
+        assert isinstance(pool, Watched)
+        async with asyncio.TaskGroup() as group, blocked(pool) as release:
+            for stream in files:
+                group.create_task(drain(PooledTranscoder(Pieces([piece] * 3), stream, pool.aside)))
+            await settle()
+            group.create_task(drain(PooledTranscoder(Pieces([piece]), listened, pool)))
+            await settle()
+            release.set()
+    served = [stream for stream, _ in pool.served]
+    assert [stream is listened for stream in served[:2]] == [False, True]
+    assert {served.count(stream) for stream in files} == {4}
+
+
 async def test_no_job_is_longer_than_a_piece() -> None:
     async with opened(Watched()) as pool:
         assert isinstance(pool, Watched)
