@@ -6,6 +6,7 @@ names that earlier systems used, so that their deployments keep working.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
@@ -72,6 +73,10 @@ class Settings(BaseSettings):
     recording_memory_bytes: int = Field(67_108_864, ge=1_048_576)
     max_conversions: int = Field(8, ge=1)
 
+    # What gateways share
+    redis_url: str | None = None
+    lease_s: float = Field(10.0, ge=1, le=300)
+
     # Operation
     drain_s: float = Field(20.0, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -99,6 +104,17 @@ class Settings(BaseSettings):
             elif name:
                 raise ValueError("write name=weight, with commas between several")
         return tuple(weights)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("write redis://host:port/database, rediss:// for TLS, or unix:///path")
+        if find_spec("redis") is None:
+            raise ValueError("it needs a package that is not installed; run: pip install 'voxwire[redis]'")
+        return value
 
     @model_validator(mode="after")
     def _weighted_tenants_have_keys(self) -> Settings:

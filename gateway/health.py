@@ -25,7 +25,8 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         """503 until the engines are warm, when none of them can serve, and while the gateway drains."""
         ready = _ready(gateway)
         status = "ready" if ready else "draining" if gateway.sessions.draining else "not ready"
-        return json_response({"status": status, "engines": _engines(gateway)}, 200 if ready else 503)
+        said = {"status": status, "engines": _engines(gateway), **_redis(gateway)}
+        return json_response(said, 200 if ready else 503)
 
     async def health(_: Request) -> Response:
         """As ``readyz``, in the words of several servers before this one; each client knows some of them."""
@@ -51,6 +52,13 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
 def _ready(gateway: Gateway) -> bool:
     return gateway.ready and any(engine["state"] == "ready" for engine in _engines(gateway).values())
+
+
+def _redis(gateway: Gateway) -> dict[str, str]:
+    # Said, and no reason not to be ready: all gateways lose it at once, and then none would be left for the engines
+    # that do not need it and for whoever speaks.
+    leases = gateway.capacities.leases
+    return {} if leases is None else {"redis": "up" if leases.up else "down"}
 
 
 def _engines(gateway: Gateway) -> dict[str, dict[str, Any]]:

@@ -59,6 +59,16 @@ class Places(Protocol):
     def waiting(self) -> int: ...
 
 
+class Leases(Protocol):
+    """What the series of the conversation with Redis are read from."""
+
+    up: bool
+    failed: int
+
+    @property
+    def restored(self) -> int: ...
+
+
 class Metrics:
     """The series, in a registry of their own, so that two gateways in one process do not mix."""
 
@@ -84,6 +94,9 @@ class Metrics:
         self.engine_places = gauge("voxwire_engine_places", "Utterances that an engine speaks at once", engine)
         self.engine_taken = gauge("voxwire_engine_places_taken", "Places of an engine that are taken", engine)
         self.engine_waiting = gauge("voxwire_engine_places_waiting", "Sessions that wait for an engine", engine)
+        self.redis_up = gauge("voxwire_redis_up", "1 while Redis answers, where one is used", ["use"])
+        self.renewals_failed = counter("voxwire_lease_renewals_failed", "Times that Redis did not answer in time")
+        self.restored = counter("voxwire_leases_restored", "Places that were held and that Redis did not know of")
         self.ttfa = histogram(
             "voxwire_time_to_first_audio_seconds",
             "From the first text to the first frame sent",
@@ -130,6 +143,7 @@ class Metrics:
         self.seed_workers = gauge("tts_session_workers_total", "Places that there are")
         self.seed_full = counter("tts_session_queue_full", "Sessions refused because too many waited")
         self._refused = 0
+        self._leases = (0, 0)
 
     def observe_places(self, capacity: Places) -> None:
         """Read the gauges of admission; called before a scrape is rendered."""
@@ -150,6 +164,14 @@ class Metrics:
         self.engine_places.labels(provider).set(capacity.places)
         self.engine_taken.labels(provider).set(capacity.taken)
         self.engine_waiting.labels(provider).set(capacity.waiting)
+
+    def observe_leases(self, leases: Leases) -> None:
+        """Read how the conversation about shared places goes."""
+        failed, restored = self._leases
+        self.redis_up.labels("places").set(leases.up)
+        self.renewals_failed.inc(leases.failed - failed)
+        self.restored.inc(leases.restored - restored)
+        self._leases = (leases.failed, leases.restored)
 
     def observe_queues(self, pcm: float, encoded: float) -> None:
         """Seconds of sound that wait between the stages of all sessions together."""

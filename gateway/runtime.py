@@ -54,7 +54,14 @@ class Gateway:
         self.keys = Keys(settings.api_keys)
         self.rate_limit = RateLimit(settings.rate_limit_requests, settings.rate_limit_window, self.clock)
         weights = dict(settings.tenant_weights)
-        self.capacities = Capacities(settings.max_sessions, settings.max_waiting, self.clock, weights=weights)
+        self.capacities = Capacities(
+            settings.max_sessions,
+            settings.max_waiting,
+            self.clock,
+            weights=weights,
+            redis_url=settings.redis_url,
+            lease=settings.lease_s,
+        )
         self.recordings = Recordings(
             settings.recording_bytes, settings.recording_ttl, self.clock, settings.recording_memory_bytes
         )
@@ -92,6 +99,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Start the engines and warm them up. An engine that cannot start is reported, and the others serve."""
+        await self.capacities.start()
         await self.providers.start()
         self.ready = True
 
@@ -115,6 +123,7 @@ class Gateway:
         """Give back engines, threads and what is kept of sessions."""
         self.ready = False
         await self.providers.close()
+        await self.capacities.close()
         await self.recordings.close()
         await asyncio.to_thread(self.pool.close)
 
@@ -123,6 +132,8 @@ class Gateway:
         self.metrics.observe_places(self.capacities.sessions)
         for engine, capacity in self.capacities.engines():
             self.metrics.observe_engine(engine, capacity)
+        if self.capacities.leases is not None:
+            self.metrics.observe_leases(self.capacities.leases)
         pcm = encoded = 0.0
         for session in self.sessions.live:
             session.meter.flush(session.counted)
