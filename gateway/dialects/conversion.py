@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 from audio.convert import Container, ConvertError, convert
@@ -13,6 +14,8 @@ from gateway.errors import Internal, VoxwireError
 from gateway.events import Audio, Ended, Event, Failed
 from gateway.pipeline.channel import Channel
 from gateway.session.session import Emit
+
+log = logging.getLogger(__name__)
 
 _AHEAD = 1.0
 """Seconds of PCM that may wait for ffmpeg."""
@@ -46,6 +49,7 @@ class _Conversion:
         try:
             await convert(self._pieces(), write, sample_rate=self._rate, container=container)
         except ConvertError as error:
+            log.error("%s: %s", container.name, error)
             raise Internal("the file could not be made; the gateway's log has the cause") from error
         finally:
             speaking.cancel()

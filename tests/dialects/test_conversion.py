@@ -201,3 +201,15 @@ async def test_a_failure_of_ffmpeg_is_ours(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(Internal):
         await said(speaking(Ended(0.1, None, 1)))
     assert children() == []
+
+
+async def test_the_log_says_why_a_file_could_not_be_made(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise convert.ConvertError("ffmpeg is missing")
+
+    monkeypatch.setattr("gateway.dialects.conversion.convert", fail)
+    with pytest.raises(Internal, match="log has the cause"):
+        await said(speaking(Ended(0.1, None, 1)))
+    assert [record.getMessage() for record in caplog.records] == ["m4a: ffmpeg is missing"]
