@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -32,9 +33,7 @@ async def test_a_client_that_takes_all_at_once_leaves_others_a_turn_after_each_f
             turns.append(len(events))
             await asyncio.sleep(0)
 
-    async with asyncio.TaskGroup() as group:
-        group.create_task(others())
-        group.create_task(replay(recording, formats.find("pcm16"), rate, pool)(emit))
+    await asyncio.gather(others(), replay(recording, formats.find("pcm16"), rate, pool)(emit))
     assert sum(event.samples for event in events if isinstance(event, Audio)) == 5 * rate
-    assert max(after - before for before, after in zip(turns, turns[1:], strict=False)) == 1
+    assert max(after - before for before, after in pairwise(turns)) == 1
     await kept.close()
