@@ -6,13 +6,13 @@ fetched as a file for a while. ``docs/dialects.md`` says where this door is more
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pybase64
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -21,9 +21,10 @@ from starlette.websockets import WebSocket
 from audio import convert, formats
 from audio.convert import Container
 from audio.formats import AudioFormat
-from gateway.dialects.body import body_limit, closing, read_object
+from gateway.dialects.body import body_limit, read_object
 from gateway.dialects.conversion import converted
-from gateway.dialects.refusal import authenticate, json_response, refuse, retry_headers
+from gateway.dialects.detail import guarded, refused
+from gateway.dialects.refusal import authenticate, json_response, refuse
 from gateway.dialects.replay import exact, replay
 from gateway.dialects.responder import Answer, FileForm, Produce, speech
 from gateway.dialects.socket import Connection, Context
@@ -175,13 +176,10 @@ def file_of(gateway: Gateway, session: str, name: str | None) -> Answer:
 
 def _kind(name: str) -> AudioFormat | Container:
     """Where both can make it, the format: its encoder starts at once and runs in this process."""
-    if name in formats.FORMATS:
-        return formats.find(name)
-    try:
-        return convert.find(name)
-    except convert.UnknownContainer:
-        names = dict.fromkeys((*formats.FORMATS, *convert.CONTAINERS))
-        raise UnsupportedFormat(f"unknown format {name!r}; there are {', '.join(names)}") from None
+    kinds: dict[str, AudioFormat | Container] = {**convert.CONTAINERS, **formats.FORMATS}
+    if name not in kinds:
+        raise UnsupportedFormat(f"there is no such format; there are: {', '.join(kinds)}")
+    return kinds[name]
 
 
 def _stream_of(chosen: AudioFormat | Container) -> AudioFormat:
@@ -226,22 +224,10 @@ def _rate(chosen: AudioFormat, request: SpeechRequest, own: int) -> int:
 
 def _form(session: str, chosen: AudioFormat | Container) -> FileForm:
     disposition = f'inline; filename="speech-{session[:8]}.{chosen.extension}"'
-    return FileForm(DIALECT, {"content-type": chosen.mime, "content-disposition": disposition}, _refusal)
+    return FileForm(DIALECT, {"content-type": chosen.mime, "content-disposition": disposition}, refused)
 
 
 # ---- other answers
-
-
-def _refusal(error: VoxwireError) -> Response:
-    """``detail`` is where the earlier gateway's clients look; ``code`` and ``retryable`` are ours."""
-    body = {"detail": error.message, "code": error.code, "retryable": error.retryable}
-    return json_response(body, error.http_status, {**retry_headers(error), **closing(error)})
-
-
-def _invalid(error: ValidationError) -> Response:
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    detail = [{**one, "loc": ["body", *one["loc"]]} for one in found]
-    return json_response({"detail": detail, "code": BadRequest.code, "retryable": False}, 422)
 
 
 def voices(gateway: Gateway, provider: str | None, language: str | None) -> list[dict[str, Any]]:
@@ -273,26 +259,10 @@ def _stream_url(gateway: Gateway, request: Request, session: str) -> str:
 
 # ---- the routes
 
-Handler = Callable[[Request], Awaitable[Response | Answer]]
-
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
     settings = gateway.settings
     limit = body_limit(settings)
-
-    def guarded(handle: Handler) -> Handler:
-        async def endpoint(request: Request) -> Response | Answer:
-            try:
-                authenticate(gateway.keys, request)
-                return await handle(request)
-            except VoxwireError as error:
-                gateway.metrics.errors.labels(DIALECT, error.code).inc()
-                return _refusal(error)
-            except ValidationError as error:
-                gateway.metrics.errors.labels(DIALECT, BadRequest.code).inc()
-                return _invalid(error)
-
-        return endpoint
 
     async def create(request: Request) -> Response:
         gateway.rate_limit.count(request.client.host if request.client else "")
@@ -326,8 +296,8 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         await Connection(socket, StreamDialect(prepared), gateway).serve()
 
     return [
-        Route("/v1/voices", guarded(list_voices)),
-        Route("/v1/tts/sessions", guarded(create), methods=["POST"]),
-        Route("/v1/tts/sessions/{session}/file", guarded(file)),
+        Route("/v1/voices", guarded(gateway, DIALECT, list_voices)),
+        Route("/v1/tts/sessions", guarded(gateway, DIALECT, create), methods=["POST"]),
+        Route("/v1/tts/sessions/{session}/file", guarded(gateway, DIALECT, file)),
         WebSocketRoute("/v1/tts/stream/{session}", stream),
     ]

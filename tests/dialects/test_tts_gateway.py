@@ -509,6 +509,28 @@ async def test_a_file_that_is_not_there_is_an_error_with_a_code(session: str, na
         assert (answer.status_code, answer.json()["retryable"]) == (status, False)
 
 
+@pytest.mark.parametrize("encoder", ["audio.mp3.Mp3Encoder", "audio.pcm16.Pcm16Encoder"])
+async def test_an_encoder_that_fails_is_an_error_with_a_code(monkeypatch: pytest.MonkeyPatch, encoder: str) -> None:
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("secret")
+
+    async with door() as made:
+        session = await made.session(target_format="wav")
+        assert (await made.file(session)).status_code == 200
+        monkeypatch.setattr(f"{encoder}.encode", fail)
+        answer = await made.file(session, "mp3" if "Mp3" in encoder else "pcm16")
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+        assert "secret" not in answer.text
+
+
+async def test_an_error_does_not_repeat_what_the_caller_sent() -> None:
+    async with door() as made:
+        answer = await made.file(await made.session(), "<script>")
+        assert answer.status_code == 400
+        assert "script" not in answer.text
+        assert "pcm16, " in answer.json()["detail"]
+
+
 async def test_a_wrong_format_does_not_use_the_session_up() -> None:
     async with door() as made:
         session = await made.session()
