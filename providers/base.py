@@ -8,7 +8,7 @@ Adding one is a file in this package, a line in ``registry.py``, an extra in ``p
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -37,6 +37,8 @@ class Capabilities:
     """Chunks of a segment arrive while the rest of it is still being made."""
     speed: bool = False
     """``Segment.speed`` is honoured; otherwise it is ignored."""
+    speeds: tuple[float, float] = (0.25, 4.0)
+    """The slowest and the fastest that it speaks; of a speed beyond them it takes the nearest."""
     native_words: bool = False
     """Chunks carry word times from the engine itself; otherwise the gateway estimates them."""
     deterministic: bool = False
@@ -78,6 +80,15 @@ class PcmChunk:
     """A piece of a segment's sound: whole s16le mono samples at the voice's rate, never empty."""
 
     pcm: bytes
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """All the sound of the first ``segments`` segments of a conversation has come, and all their words: these are the
+    last of them."""
+
+    segments: int
     words: tuple[Word, ...] = ()
 
 
@@ -171,6 +182,26 @@ class Provider(Protocol):
 
 
 # ---- what an engine may be beside that
+
+
+@runtime_checkable
+class Bidirectional(Protocol):
+    """An engine that takes text while it speaks, and makes one utterance of it: the melody of a sentence then fits the
+    one before it, which it does not where every segment is asked for on its own."""
+
+    def converse(self, segments: AsyncIterator[Segment]) -> AsyncGenerator[PcmChunk | Spoken, None]:
+        """Speak ``segments`` as they come, in one stream; words are timed from its first sample.
+
+        The engine may take segments ahead of their sound. ``anext(segments)`` may be cancelled and called again, but
+        not twice at once. The texts joined are the utterance's text, white space and all. A segment without text is a
+        flush: what was given is to be spoken now, for what follows may be long in coming. ``Spoken`` counts the
+        segments that have text; the engine says it as soon as it knows, and never leaves it unsaid while it waits for
+        text, for until then it owes sound and whoever listens is waiting for it. Ends once the segments have ended and
+        all of them are spoken.
+
+        Closing and cancelling are as with ``synthesize``; the iterator is then left as it is.
+        """
+        ...
 
 
 @runtime_checkable

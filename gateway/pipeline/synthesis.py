@@ -3,30 +3,33 @@
 Two segments at most are being made at a time, and the second only once the first has begun to sound, so that one
 long text does not take an engine's places from other sessions' first words. What is made and not yet taken is
 bounded in seconds; the engine is pulled chunk by chunk, so a listener who does not listen stops it.
+
+A bidirectional engine is given the segments as they are cut and makes one utterance of them, in one stream.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from gateway.clock import Clock
-from gateway.errors import EngineError, ListenerGone, TextTooLong, TimedOut, VoxwireError, from_provider
+from gateway.errors import EngineError, ListenerGone, TimedOut, VoxwireError, from_provider
 from gateway.pipeline.alignment import TimedWord, Transcript
 from gateway.pipeline.channel import Channel, Signal
+from gateway.pipeline.conversation import Conversation, Segments
 from gateway.pipeline.deadline import Deadline
-from gateway.pipeline.segmenter import Segmenter, speakable
-from providers.base import SAMPLE_WIDTH, PcmChunk, Provider, ProviderError, Segment, Voice
-
-_PIECE = 1000
-"""Characters that are segmented at once: about 2 ms."""
+from gateway.pipeline.intake import Intake
+from gateway.pipeline.segmenter import speakable
+from providers.base import SAMPLE_WIDTH, Bidirectional, PcmChunk, Provider, ProviderError, Segment, Spoken, Voice
 
 OnWords = Callable[[Sequence[TimedWord], bool], Awaitable[None]]
 _AT_A_TIME = 2
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +85,24 @@ class Synthesis:
         self._at_a_time = min(_AT_A_TIME, provider.capabilities.segments_at_once)
         self._limits = limits
         self._clock = clock
+        self._rate = voice.sample_rate
         self._on_words = on_words
         longest = min(limits.segment, provider.capabilities.max_characters)
-        self._segmenter = Segmenter(first_characters=min(limits.first_segment, longest), max_characters=longest)
-        self._arrivals: deque[tuple[str, bool]] = deque()
-        self._texts: deque[str] = deque()
-        self._waiting = 0
-        self._silent = 0
-        self._ended = False
         self._begun = 0
         self._speeches: list[_Speech] = []
         self._making = 0
         self._failed = False
         self._finished = False
+        self._given = False
         self._changed = Signal()
         self._arrived = Signal()
-        self.transcript = Transcript()
+        self.transcript = Transcript(native=provider.capabilities.native_words)
+        self._bidirectional = provider if isinstance(provider, Bidirectional) else None
+        self._conversation: Conversation | None = None
+        if self._bidirectional is not None:
+            self._conversation = Conversation(self.transcript, voice.sample_rate, clock.now)
+        flushes = self._conversation is not None
+        self._intake = Intake(limits.text, limits.first_segment, longest, flushes=flushes)
         self.engine_time = 0.0
         """Seconds spent waiting for the engine."""
         self.made = 0.0
@@ -111,48 +116,17 @@ class Synthesis:
 
     def text(self, text: str, *, flush: bool = False) -> None:
         """Add text. Raises ``TextTooLong`` when more would wait than the limit, and then takes nothing of it."""
-        # What made no sound held nobody back: it counts for good, or text without sound would pile up for ever.
-        if self._waiting + self._silent + len(text) > self._limits.text:
-            raise TextTooLong(
-                f"more than {self._limits.text} characters would wait to be spoken; "
-                "send text as it is spoken, or in several contexts"
-            )
-        self._waiting += len(text)
-        self._arrive(text, flush)
+        self._intake.add(text, flush=flush)
         self._changed.set()
-
-    def _arrive(self, text: str, flush: bool) -> None:
-        """Small pieces are joined, so that what waits is bounded in memory as it is in characters."""
-        if self._arrivals:
-            last, flushed = self._arrivals[-1]
-            if flushed and not text:
-                return
-            if not flushed and len(last) < _PIECE:
-                self._arrivals[-1] = (last + text, flush)
-                return
-        self._arrivals.append((text, flush))
 
     def end(self) -> None:
         """No more text will come."""
-        self._ended = True
+        self._intake.ended = True
         self._changed.set()
-
-    async def _segment(self) -> None:
-        """Cut a piece of what has come into segments. All at once, a long text would stop every other session."""
-        text, flush = self._arrivals.popleft()
-        if len(text) > _PIECE:
-            self._arrivals.appendleft((text[_PIECE:], flush))
-            text, flush = text[:_PIECE], False
-        self._texts.extend(self._segmenter.feed(text))
-        if flush:
-            self._texts.extend(self._segmenter.flush())
-        if not self._texts:
-            await asyncio.sleep(0)
 
     def unspoken(self) -> str:
         """Text that has come and that the engine was not given yet."""
-        rest = "".join(self._segmenter.flush())
-        return "".join(self._texts) + rest + "".join(text for text, _ in self._arrivals)
+        return self._intake.unspoken()
 
     # ---- the engine
 
@@ -163,11 +137,13 @@ class Synthesis:
 
     async def run(self) -> None:
         """Speak until the text ends. Errors of the engine reach the consumer after the sound that came before."""
+        if self._conversation is not None:
+            await self._converse(self._conversation)
+            return
         async with asyncio.TaskGroup() as group:
             while await self._turn():
                 # Nothing is awaited between the queue and the transcript: a cancel finds all text in one of them.
-                text = self._texts.popleft()
-                self._waiting -= len(text)
+                text = self._intake.take()
                 speech = _Speech(self.transcript.add(text), text, self._limits.ahead / self._at_a_time)
                 self._making += 1
                 if not speakable(text):
@@ -176,21 +152,29 @@ class Synthesis:
                     continue
                 self._speeches.append(speech)
                 self._arrived.set()
-                group.create_task(self._make(speech))
+                group.create_task(self._make(speech, self._pull))
             self._finished = True
             self._arrived.set()
 
+    async def _converse(self, conversation: Conversation) -> None:
+        speech = _Speech(conversation.span, "", self._limits.ahead)
+        self._making += 1
+        self._speeches.append(speech)
+        self._arrived.set()
+        await self._make(speech, self._listen)
+        self._finished = True
+        self._arrived.set()
+
     async def _turn(self) -> bool:
         """Wait until there is text to speak and room for its sound. False when nothing more is to be spoken."""
+        intake = self._intake
         while not self._failed:
-            if not self._texts:
-                if self._arrivals:
-                    await self._segment()
-                elif not self._ended:
+            if not intake.ready:
+                if intake.arrived:
+                    await intake.cut()
+                elif not intake.ended:
                     await self._text_or_timeout()
-                elif self._segmenter.pending:
-                    self._texts.extend(self._segmenter.flush())
-                else:
+                elif not intake.cut_last():
                     return False
             elif self._no_room():
                 await self._changed.wait()
@@ -199,25 +183,28 @@ class Synthesis:
         return False
 
     async def _text_or_timeout(self) -> None:
+        intake = self._intake
         try:
             async with asyncio.timeout(self._limits.text_timeout):
-                while not (self._arrivals or self._ended or self._failed):
+                while not (intake.arrived or intake.ended or self._failed):
                     await self._changed.wait()
         except TimeoutError:
-            if self._arrivals or self._ended:
+            if intake.arrived or intake.ended:
                 return
             self._fail(TimedOut(f"no text came for {self._limits.text_timeout:g} seconds"))
 
     def _no_room(self) -> bool:
+        if self._conversation is not None:
+            return self._conversation.has_enough
         if not self._speeches:
             return False
         if self._making >= self._at_a_time or (self._making and not self._speeches[-1].sounding):
             return True
         return self.depth >= self._limits.ahead
 
-    async def _make(self, speech: _Speech) -> None:
+    async def _make(self, speech: _Speech, pull: Callable[[_Speech], Awaitable[None]]) -> None:
         try:
-            await self._pull(speech)
+            await pull(speech)
             await self._complete(speech)
         except TimeoutError:
             limit = self._limits.engine_timeout
@@ -235,10 +222,7 @@ class Synthesis:
             self._fail(failure, speech)
 
     async def _pull(self, speech: _Speech) -> None:
-        text, index = speech.text.strip(), self._begun
-        segment = Segment(text, self._voice, self._speed, self._language, index, self._batch, self._options)
-        self._begun += 1
-        rate = self._voice.sample_rate
+        segment = self._next_segment(speech.text.strip())
         now = self._clock.now
         # An engine's iterator is closed here and nowhere else, also when this task is cancelled between chunks.
         async with (
@@ -247,41 +231,50 @@ class Synthesis:
         ):
             while True:
                 asked = now()
-                chunk = await self._next_chunk(chunks, wait)
-                came = now()
-                self.engine_time += came - asked
+                wait.begin()
+                try:
+                    chunk = await self._next(chunks)
+                finally:
+                    wait.end()
+                self.engine_time += now() - asked
                 if chunk is None:
                     return
-                if not chunk.pcm or len(chunk.pcm) % SAMPLE_WIDTH:
-                    raise EngineError(f"engine {self._provider.id!r} answered something that is no PCM")
-                if self.first_pcm is None:
-                    self.first_pcm = came
-                seconds = len(chunk.pcm) / (SAMPLE_WIDTH * rate)
-                self.made += seconds
-                if not speech.sounding:
-                    speech.sounding = True
-                    self._changed.set()
-                native = [TimedWord(w.text, w.start / rate, w.end / rate) for w in chunk.words]
-                await self._tell(self.transcript.made(speech.index, seconds, native))
-                await speech.channel.put(chunk, seconds)
+                words = [TimedWord(w.text, w.start / self._rate, w.end / self._rate) for w in chunk.words]
+                await self._sounded(speech, chunk, words)
 
-    async def _next_chunk(self, chunks: AsyncGenerator[PcmChunk, None], wait: Deadline) -> PcmChunk | None:
-        wait.begin()
+    def _next_segment(self, text: str) -> Segment:
+        index = self._begun
+        self._begun += 1
+        return Segment(text, self._voice, self._speed, self._language, index, self._batch, self._options)
+
+    async def _sounded(self, speech: _Speech, chunk: PcmChunk, words: Sequence[TimedWord]) -> None:
+        """Take what the engine has made: it waits here while nobody takes it further."""
+        if not chunk.pcm or len(chunk.pcm) % SAMPLE_WIDTH:
+            raise EngineError(f"engine {self._provider.id!r} answered something that is no PCM")
+        if self.first_pcm is None:
+            self.first_pcm = self._clock.now()
+        seconds = len(chunk.pcm) / (SAMPLE_WIDTH * self._rate)
+        self.made += seconds
+        if not speech.sounding:
+            speech.sounding = True
+            self._changed.set()
+        await self._tell(self.transcript.made(speech.index, seconds, words))
+        await speech.channel.put(chunk, seconds)
+
+    async def _next(self, items: AsyncGenerator[T, None]) -> T | None:
         try:
-            return await anext(chunks, None)
+            return await anext(items, None)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             # The engine's own: this task would end without a word, and its listener wait for ever.
             raise EngineError(f"engine {self._provider.id!r} failed") from None
-        finally:
-            wait.end()
 
     async def _complete(self, speech: _Speech) -> None:
         words = self.transcript.complete(speech.index)
         if not speech.sounding:
-            self._silent += len(speech.text)
+            self._intake.silent(len(speech.text))
         self._making -= 1
         speech.channel.close()
         self._changed.set()
@@ -300,7 +293,68 @@ class Synthesis:
 
     async def _tell(self, words: Sequence[TimedWord]) -> None:
         if words and self._on_words is not None:
-            await self._on_words(words, not self._provider.capabilities.native_words)
+            for estimated, group in groupby(words, attrgetter("estimated")):
+                await self._on_words(tuple(group), estimated)
+
+    # ---- a bidirectional engine
+
+    async def _listen(self, speech: _Speech) -> None:
+        """Give the engine the text as it asks for it, and take its sound."""
+        conversation, engine = self._conversation, self._bidirectional
+        assert conversation is not None
+        assert engine is not None
+        made = 0.0
+        async with (
+            aclosing(engine.converse(Segments(self._give))) as items,
+            Deadline(self._limits.engine_timeout) as wait,
+        ):
+            while True:
+                conversation.begin(wait)
+                try:
+                    item = await self._next(items)
+                finally:
+                    self.engine_time += conversation.end()
+                if item is None:
+                    break
+                if isinstance(item, PcmChunk):
+                    await self._sounded(speech, item, conversation.words(item.words))
+                    self._more_text()
+                else:
+                    await self._spoken(item, silent=self.made == made)
+                    made = self.made
+        if not self._given:
+            raise EngineError(f"engine {self._provider.id!r} stopped before the end of the text")
+
+    async def _give(self) -> Segment | None:
+        """The next segment, when there is one and the engine has not enough. Cancelling it loses nothing."""
+        assert self._conversation is not None
+        while await self._turn():
+            text = self._intake.take()
+            if not text:
+                return self._next_segment("")
+            if speakable(text):
+                self._conversation.give(text)
+                return self._next_segment(text)
+            self._conversation.skip(text)
+            self._intake.silent(len(text))
+            await asyncio.sleep(0)
+        self._given = True
+        return None
+
+    async def _spoken(self, done: Spoken, *, silent: bool) -> None:
+        assert self._conversation is not None
+        words, characters = self._conversation.spoken(done)
+        if silent:
+            self._intake.silent(characters)
+        if self._conversation.listening and not self._conversation.owes:
+            self.starved = True
+        self._more_text()
+        await self._tell(words)
+
+    def _more_text(self) -> None:
+        """Wake the engine's wait for text, if it may have some now."""
+        if self._intake.ready and not self._no_room():
+            self._changed.set()
 
     # ---- the consumer
 
@@ -314,10 +368,18 @@ class Synthesis:
                 self.starved = True
                 await self._arrived.wait()
             head = self._speeches[0]
-            chunk = await head.channel.get()
+            chunk = await (head.channel.get() if self._conversation is None else self._hear(self._conversation, head))
             if chunk is None:
                 self._speeches.pop(0)
-            if self._texts and not self._no_room():
-                self._changed.set()
+            self._more_text()
             if chunk is not None:
                 return chunk.pcm
+
+    async def _hear(self, conversation: Conversation, head: _Speech) -> PcmChunk | None:
+        """While an engine owes nothing, it is the text that is waited for."""
+        self.starved = not (head.channel.depth or head.channel.closed or conversation.owes)
+        conversation.listening = True
+        try:
+            return await head.channel.get()
+        finally:
+            conversation.listening = False

@@ -12,8 +12,9 @@ A text without a script is two chunks of 100 ms. Through configuration it is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from providers.base import (
@@ -22,6 +23,7 @@ from providers.base import (
     EngineUnavailable,
     PcmChunk,
     Segment,
+    Spoken,
     UnknownVoice,
     Voice,
     Word,
@@ -195,6 +197,55 @@ async def _deafly(event: asyncio.Event) -> None:
     except asyncio.CancelledError:
         await event.wait()
         raise
+
+
+class Conversing(Scripted):
+    """Makes one utterance of all segments of a context: it takes them as they come, and plays the script of each in
+    turn (by its text without the white space around it). ``tells`` says when it tells that a segment is spoken: at its
+    end, or only with the last one, as an engine does that cannot know.
+
+    ``tests.support.engines:Conversing`` in configuration.
+    """
+
+    id: ClassVar[str] = "conversing"
+
+    def __init__(
+        self, *, voices: Sequence[str] = ("one", "two"), sample_rate: int = RATE, tells: bool = True, ahead: int = 1000
+    ) -> None:
+        super().__init__(voices=voices, sample_rate=sample_rate)
+        self._tells = tells
+        self._ahead = ahead
+        self.given: list[str] = []
+        """Every text that it took, as it took it; "" is a flush."""
+        self.conversations = 0
+        self.open = 0
+        """Conversations begun and not yet over."""
+
+    async def converse(self, segments: AsyncIterator[Segment]) -> AsyncGenerator[PcmChunk | Spoken, None]:
+        self.conversations += 1
+        self.open += 1
+        taken: asyncio.Queue[Segment | None] = asyncio.Queue(self._ahead)
+        taking = asyncio.create_task(self._take(segments, taken))
+        spoken = 0
+        try:
+            while (segment := await taken.get()) is not None:
+                async with aclosing(self.synthesize(segment)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+                spoken += 1
+                if self._tells:
+                    yield Spoken(spoken)
+        finally:
+            self.open -= 1
+            taking.cancel()
+            await asyncio.wait([taking])
+
+    async def _take(self, segments: AsyncIterator[Segment], taken: asyncio.Queue[Segment | None]) -> None:
+        async for segment in segments:
+            self.given.append(segment.text)
+            if segment.text:
+                await taken.put(replace(segment, text=segment.text.strip()))
+        await taken.put(None)
 
 
 class Broken(Scripted):

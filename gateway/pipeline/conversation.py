@@ -1,0 +1,104 @@
+"""A bidirectional engine's side of one context: the text that it was given, and the sound that it owes for it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from gateway.pipeline.alignment import TimedWord, Transcript
+from gateway.pipeline.deadline import Deadline
+from providers.base import Segment, Spoken, Word
+
+_ENOUGH = 60.0
+"""Seconds of speech, about, that an engine may be given text for. What it has, it may speak for nobody when the
+listener cancels; what it has not, it cannot speak in one breath with the rest."""
+
+
+class Conversation:
+    """All segments of the context are one span of its transcript, whose sound comes in one stream."""
+
+    def __init__(self, transcript: Transcript, rate: int, now: Callable[[], float]) -> None:
+        self._transcript = transcript
+        self._rate = rate
+        self._now = now
+        self.span = transcript.add("")
+        self._owed: deque[tuple[int, int]] = deque()
+        """For each segment whose sound is not whole: the pieces of the span at its end, and its characters."""
+        self._spoken = 0
+        self._deadline: Deadline | None = None
+        self._since: float | None = None
+        self.listening = False
+        """Whoever takes the sound waits for more of it."""
+
+    # ---- text
+
+    def give(self, text: str) -> None:
+        """The engine takes a segment. If it owed nothing, it is from now on that it is waited for."""
+        self._owed.append((self.skip(text), len(text)))
+        if self._deadline is not None and self._since is None:
+            self._wait(self._deadline)
+
+    def skip(self, text: str) -> int:
+        """Text that nobody can speak. Returns the pieces that the span has with it."""
+        return self._transcript.extend(self.span, text)
+
+    @property
+    def owes(self) -> bool:
+        """There is text that the engine was given and whose sound is not whole."""
+        return bool(self._owed)
+
+    @property
+    def has_enough(self) -> bool:
+        """No more text, until more of the sound has come."""
+        return self.owes and self._transcript.owed(self.span) >= _ENOUGH
+
+    # ---- sound
+
+    def words(self, words: Sequence[Word]) -> list[TimedWord]:
+        """In seconds. The span begins with the context, and so the engine's stream does."""
+        return [TimedWord(word.text, word.start / self._rate, word.end / self._rate) for word in words]
+
+    def spoken(self, done: Spoken) -> tuple[list[TimedWord], int]:
+        """The engine has spoken some segments. Returns the words that are timed by now, and the characters."""
+        pieces = characters = 0
+        while self._owed and self._spoken < done.segments:
+            pieces, length = self._owed.popleft()
+            characters += length
+            self._spoken += 1
+        return self._transcript.reached(self.span, pieces, self.words(done.words)), characters
+
+    # ---- waiting for the engine
+
+    def begin(self, deadline: Deadline) -> None:
+        """The engine is asked for sound. Its time is counted while it owes some."""
+        self._deadline = deadline
+        if self.owes:
+            self._wait(deadline)
+
+    def end(self) -> float:
+        """It has answered. Returns the seconds that were counted."""
+        waited = 0.0 if self._since is None else self._now() - self._since
+        if self._deadline is not None:
+            self._deadline.end()
+        self._deadline = self._since = None
+        return waited
+
+    def _wait(self, deadline: Deadline) -> None:
+        deadline.begin()
+        self._since = self._now()
+
+
+class Segments:
+    """The iterator that the engine pulls. Not a generator: one that is cancelled in a pull is over."""
+
+    def __init__(self, pull: Callable[[], Awaitable[Segment | None]]) -> None:
+        self._pull = pull
+
+    def __aiter__(self) -> Segments:
+        return self
+
+    async def __anext__(self) -> Segment:
+        segment = await self._pull()
+        if segment is None:
+            raise StopAsyncIteration
+        return segment
