@@ -1,0 +1,1 @@
+"""Volcano Engine's speech service (Doubao): see ``docs/engines/volcano.md``."""
