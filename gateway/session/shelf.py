@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import islice
 
 from gateway.clock import Clock
-from gateway.session.spool import Spool
+from gateway.session.spool import BLOCK, Spool
 
 log = logging.getLogger(__name__)
 
 _RETRY = 30.0
 """Seconds until a disk that has failed is tried again."""
+_AT_ONCE = 32
+"""Blocks that are moved at a time."""
 _LAG = 2
 """Times the room in memory that blocks may take while they wait for the disk."""
 
@@ -97,7 +100,7 @@ class Shelf:
     async def _move(self) -> None:
         try:
             while self.in_memory > self._room:
-                await self._move_one(next(iter(self._resident)))
+                await self._move_oldest(self.in_memory - self._room)
             self._retry_at = None
         except OSError as error:
             self._retry_at = self._clock.now() + _RETRY
@@ -105,13 +108,15 @@ class Shelf:
         finally:
             self._moving = None
 
-    async def _move_one(self, block: Block) -> None:
-        assert block.data is not None
-        number = await self._spool.write(block.data)
-        if block not in self._resident:
-            # Dropped in the meantime.
-            self._spool.free([number])
-            return
-        block.number, block.data = number, None
-        del self._resident[block]
-        self.in_memory -= block.size
+    async def _move_oldest(self, size: int) -> None:
+        """As many as have about ``size`` bytes: a hop to the thread and back can take longer than to write one."""
+        blocks = list(islice(self._resident, min(-(-size // BLOCK), _AT_ONCE)))
+        numbers = await self._spool.write([block.data for block in blocks if block.data is not None])
+        for block, number in zip(blocks, numbers, strict=True):
+            if block not in self._resident:
+                # Dropped in the meantime.
+                self._spool.free([number])
+                continue
+            block.number, block.data = number, None
+            del self._resident[block]
+            self.in_memory -= block.size

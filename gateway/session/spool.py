@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
@@ -33,15 +33,16 @@ class Spool:
         """Blocks that hold something."""
         return self._blocks - len(self._free)
 
-    async def write(self, data: bytes) -> int:
-        """Keep a block of at most ``BLOCK`` bytes; its number. Raises ``OSError`` where the disk does not take it."""
-        number = self._take()
+    async def write(self, blocks: Sequence[bytes]) -> list[int]:
+        """Keep blocks of at most ``BLOCK`` bytes; their numbers. Raises ``OSError`` where the disk does not take them
+        all; then none is kept."""
+        numbers = sorted(self._take() for _ in blocks)
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._write, number, data)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._write, numbers, blocks)
         except BaseException:
-            self.free([number])
+            self.free(numbers)
             raise
-        return number
+        return numbers
 
     async def read(self, number: int) -> bytes:
         """A block, with whatever is behind its end. Raises ``OSError``."""
@@ -63,16 +64,32 @@ class Spool:
         self._blocks += 1
         return self._blocks - 1
 
-    def _write(self, number: int, data: bytes) -> None:
+    def _write(self, numbers: Sequence[int], blocks: Sequence[bytes]) -> None:
         if self._file is None:
             self._file = self._create()
-        view = memoryview(data)
-        position = number * BLOCK
-        while view:
-            written = os.pwrite(self._file.fileno(), view, position)
-            position += written
-            view = view[written:]
+        # Neighbours with one call: each one gives up the interpreter's lock, which the loop may keep for 5 ms.
+        at = 0
+        while at < len(numbers):
+            end = at + 1
+            while end < len(numbers) and numbers[end] == numbers[end - 1] + 1:
+                end += 1
+            _write_at(self._file.fileno(), numbers[at] * BLOCK, blocks[at:end])
+            at = end
 
     def _read(self, number: int) -> bytes:
         assert self._file is not None
         return os.pread(self._file.fileno(), BLOCK, number * BLOCK)
+
+
+def _write_at(descriptor: int, position: int, blocks: Sequence[bytes]) -> None:
+    """All of them, each filled up to ``BLOCK``."""
+    pieces: list[bytes | memoryview] = []
+    for block in blocks:
+        pieces += [block, bytes(BLOCK - len(block))] if len(block) < BLOCK else [block]
+    while pieces:
+        written = os.pwritev(descriptor, pieces, position)
+        position += written
+        while pieces and written >= len(pieces[0]):
+            written -= len(pieces.pop(0))
+        if written:
+            pieces[0] = memoryview(pieces[0])[written:]

@@ -29,15 +29,15 @@ class Disk:
         self.writes = 0
         self.ready = threading.Event()
         self.ready.set()
-        self._pwrite = os.pwrite
-        monkeypatch.setattr(os, "pwrite", self.pwrite)
+        self._write = os.pwritev
+        monkeypatch.setattr(os, "pwritev", self.write)
 
-    def pwrite(self, *arguments: Any) -> int:
+    def write(self, *arguments: Any) -> int:
         self.ready.wait()
         self.writes += 1
         if self.full:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return self._pwrite(*arguments)
+        return self._write(*arguments)
 
 
 @pytest.fixture
@@ -87,6 +87,42 @@ async def test_a_short_block_comes_back_as_short_as_it_was(disk: Disk) -> None:
         await kept.settled()
         assert (short.data, kept.in_memory) == (None, 0)
         assert [await kept.read(long), await kept.read(short)] == [block("a"), block("b", 10)]
+
+
+@virtual_time
+async def test_many_blocks_are_moved_at_a_time(disk: Disk) -> None:
+    async with shelf(1) as kept:
+        blocks = [kept.put(bytes([number]) * BLOCK) for number in range(40)]
+        await kept.settled()
+        assert (disk.writes, kept.on_disk) == (2, 40)
+        assert [await kept.read(one) for one in blocks] == [bytes([number]) * BLOCK for number in range(40)]
+
+
+@virtual_time
+async def test_a_disk_that_takes_a_part_at_a_time_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.pwritev
+    monkeypatch.setattr(os, "pwritev", lambda fd, pieces, at: write(fd, [b"".join(pieces)[:50_001]], at))
+    async with shelf(1) as kept:
+        blocks = [kept.put(block(letter, size)) for letter, size in zip("abcd", (BLOCK, 10, BLOCK, 7), strict=True)]
+        await kept.settled()
+        read = [await kept.read(one) for one in blocks]
+    assert read == [block(letter, one.size) for letter, one in zip("abcd", blocks, strict=True)]
+
+
+@virtual_time
+async def test_places_between_others_are_used_again(disk: Disk) -> None:
+    async with shelf(1) as kept:
+        blocks = [kept.put(block(letter)) for letter in "abcdefgh"]
+        await kept.settled()
+        for one in blocks[1::3]:
+            kept.drop(one)
+        more = [kept.put(block(letter)) for letter in "wxyz"]
+        await kept.settled()
+        stay = [one for one in blocks if one not in blocks[1::3]]
+        assert b"".join([(await kept.read(one))[:1] for one in (*stay, *more)]) == b"acdfgwxyz"
+        assert kept.on_disk == 9
+        # Three where others were, and one behind them.
+        assert sorted(one.number or 0 for one in more) == [1, 4, 7, 8]
 
 
 @virtual_time
@@ -189,7 +225,7 @@ def test_a_file_that_cannot_be_made_is_an_error_of_the_write() -> None:
     async def main() -> None:
         spool = Spool(refuse)
         with pytest.raises(OSError, match="Read-only"):
-            await spool.write(b"a")
+            await spool.write([b"a"])
         assert spool.used == 0
         spool.close()
 
@@ -205,9 +241,9 @@ def test_the_file_has_no_name_and_its_descriptor_is_given_back() -> None:
 
     async def main() -> None:
         spool = Spool(create)
-        number = await spool.write(b"a")
+        [number] = await spool.write([b"a"])
         assert os.fstat(made[0].fileno()).st_nlink == 0
-        assert await spool.read(number) == b"a"
+        assert (await spool.read(number))[:1] == b"a"
         spool.close()
         assert made[0].closed
 
