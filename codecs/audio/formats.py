@@ -64,7 +64,7 @@ class AudioFormat:
     clock: int | None = None
     """Hz that every decoder of the format gives; ``None``: that of the stream."""
     heavy: bool = False
-    """Encoding costs more than a thread hop: run it on a pool."""
+    """Encoding costs much more than a thread hop: run it on a pool."""
     packets: bool = False
     """The stream is a row of packets that must stay whole, each with its length in front: ``audio.packets``."""
     silence: bytes = b""
@@ -72,6 +72,11 @@ class AudioFormat:
     the stream can be cut into frames of exact length."""
     header_bytes: int = 0
     """In front of the first sample, for formats with ``silence``."""
+
+    @property
+    def coded(self) -> bool:
+        """The sound leaves in the codec's own frames, and not sample by sample."""
+        return self.frame is not None
 
     @property
     def bytes_per_sample(self) -> int | None:
@@ -173,7 +178,9 @@ _ROWS = (
         "aac", "audio/aac", "aac", "adts", "aac", "audio.aac:AacEncoder", bit_rates=_AAC_BIT_RATES, frame=_aac_frame,
         delay_samples=1024, heavy=True,
     ),
-    AudioFormat("flac", "audio/flac", "flac", "flac", "flac", "audio.flac:FlacEncoder", frame=_flac_frame, heavy=True),
+    # A block takes it 60 to 200 µs. On a thread it would take half as much again: libavcodec's wrapper lets other
+    # threads run at every step, and has to wait for them.
+    AudioFormat("flac", "audio/flac", "flac", "flac", "flac", "audio.flac:FlacEncoder", frame=_flac_frame),
     # libopus looks ahead 6.5 ms. The containers declare it, and decoders drop it.
     AudioFormat(
         "opus", "audio/ogg", "opus", "ogg", "opus", "audio.ogg_opus:OggOpusEncoder", rates=_OPUS_RATES,

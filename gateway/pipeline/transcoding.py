@@ -1,8 +1,8 @@
 """PCM in, frames of the listener's format out: one stateful resampler and encoder for a whole context.
 
 Raw formats (PCM, G.711) cost less than a thread hop and are made where they are taken, cut into frames of exactly
-the length asked for. Compressed formats are made on the transcoding pool, in pieces of about 100 ms but the first,
-which goes at once.
+the length asked for. Compressed formats are made in pieces of about 100 ms but the first, which goes at once; the heavy
+ones, which are all but FLAC, on the transcoding pool.
 """
 
 from __future__ import annotations
@@ -69,6 +69,13 @@ class Pool(Protocol):
     """Where heavy encoders run."""
 
     async def run(self, function: Callable[..., R], *args: object) -> R: ...
+
+
+class _Here:
+    """In place of a pool, for what costs no more than the way to a thread and back."""
+
+    async def run(self, function: Callable[..., R], *args: object) -> R:
+        return function(*args)
 
 
 class _Aside:
@@ -207,7 +214,7 @@ class RawTranscoder:
 
 
 class PooledTranscoder:
-    """Runs a compressed format's encoder on the pool, ahead of the listener by at most ``ENCODED_AHEAD``."""
+    """Runs a compressed format's encoder, ahead of the listener by at most ``ENCODED_AHEAD``."""
 
     def __init__(self, source: PcmSource, stream: AudioStream, pool: Pool) -> None:
         self._source = source
@@ -286,8 +293,8 @@ def transcoder(
     source: PcmSource, stream: AudioStream, frame_samples: int, pool: Pool, *, pad_last: bool = False
 ) -> Transcoder:
     """The transcoder that fits the stream's format."""
-    if stream.format.heavy:
-        return PooledTranscoder(source, stream, pool)
+    if stream.format.coded:
+        return PooledTranscoder(source, stream, pool if stream.format.heavy else _Here())
     return RawTranscoder(source, stream, frame_samples, pad_last=pad_last)
 
 

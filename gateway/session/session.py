@@ -237,7 +237,7 @@ class Session:
         await self._emit(Started(self.token, plan.provider.id, plan.voice.id, plan.format.name, plan.sample_rate))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._synthesis.run())
-            if plan.format.heavy:
+            if plan.format.coded:
                 group.create_task(self._transcoder.run())
             # In a task of its own: a frame then wakes two coroutines, and not the whole chain that awaits them.
             await group.create_task(self._send(self._transcoder))

@@ -1,4 +1,4 @@
-"""Hours of sound. What is heavy is fed for ten minutes here, and for the three hours by ``python -m tests.bench``."""
+"""Hours of sound. What has frames is fed for ten minutes here, and for the three hours by ``python -m tests.bench``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from audio.formats import FORMATS
 from tests.audio.endurance import MEASURABLE, RATE, endure
 
-MINUTES = [(row.name, 10 if row.heavy else 180) for row in FORMATS.values()]
+MINUTES = [(row.name, 10 if row.coded else 180) for row in FORMATS.values()]
 PADDING = 2 * 1152
 FLAT = 1 << 20
 """Bytes: what the allocator and the test itself may come to."""

@@ -105,8 +105,9 @@ def test_row_is_whole(row: formats.AudioFormat) -> None:
     assert row.rates[0] >= 8000
     assert row.rates[-1] <= 48000
     assert re.fullmatch(r"audio/\w+(; codecs=\w+)?", row.mime)
-    assert row.heavy == (row.bytes_per_sample is None) == (row.frame is not None)
-    assert row.packets <= row.heavy
+    assert row.coded == (row.bytes_per_sample is None)
+    assert row.packets <= row.coded
+    assert row.heavy <= row.coded
     for step in row.bit_rates:
         assert step.default in step.choices
         assert step.choices == tuple(sorted(set(step.choices)))

@@ -37,10 +37,10 @@ def figures(*, quick: bool) -> list[Figure]:
     return [
         *(figure for row in FORMATS.values() for figure in _cost(row, sound, rounds)),
         *(figure for name in _COST for figure in _processes(FORMATS[name], sound, 1 if quick else 3)),
-        *(_first_byte(row, sound) for row in FORMATS.values() if row.heavy),
+        *(_first_byte(row, sound) for row in FORMATS.values() if row.coded),
         *(_memory(name, limit, sound[: RATE * 2]) for name, limit in _MEMORY.items()),
         *(_capacity(name, aim, sound, 2 if quick else 8) for name, aim in _SESSIONS.items()),
-        *(_hours(row) for row in FORMATS.values() if row.heavy and not quick),
+        *(_hours(row) for row in FORMATS.values() if row.coded and not quick),
     ]
 
 
@@ -89,7 +89,7 @@ def _cost(row: AudioFormat, sound: bytes, rounds: int) -> list[Figure]:
     value = f"{way:.2f} ms (encoder alone {alone:.2f})"
     aim = ("", None) if limit is None else (f"<= {limit:g} ms", way <= limit)
     found = [Figure(f"CPU a second of {row.name}, {_rate(row)} Hz", value, *aim)]
-    if row.heavy:
+    if row.coded:
         ratio = median(mine / bare for mine, bare in pairs)
         found.append(Figure(f"{row.name}, gateway / encoder alone", f"{ratio:.2f}", "<= 1.5", ratio <= 1.5))
     return found

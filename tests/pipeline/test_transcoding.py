@@ -23,8 +23,8 @@ from tests.audio.signals import feed, noise, pieces
 
 R = TypeVar("R")
 RATE = 24000
-HEAVY = [row.name for row in FORMATS.values() if row.heavy]
-RAW = [row.name for row in FORMATS.values() if not row.heavy]
+CODED = [row.name for row in FORMATS.values() if row.coded]
+RAW = [row.name for row in FORMATS.values() if not row.coded]
 
 
 class Pieces:
@@ -128,7 +128,7 @@ async def test_without_sound_there_is_no_frame(pad: bool) -> None:
 # ---- pooled formats
 
 
-@pytest.mark.parametrize("name", HEAVY)
+@pytest.mark.parametrize("name", CODED)
 async def test_pooled_frames_joined_are_one_stream_of_the_whole_sound(name: str) -> None:
     row, pcm = formats.find(name), noise(30_011).tobytes()
     async with opened(Watched()) as pool:
@@ -238,10 +238,10 @@ async def test_the_time_in_the_queue_is_measured() -> None:
 async def test_cheap_formats_never_see_the_pool() -> None:
     pool = TranscodingPool(1)
     async with blocked(pool) as release:
-        for name in RAW:
-            made = transcoder(Pieces([noise(480).tobytes()]), formats.find(name).open(RATE, RATE), 480, pool)
-            assert len(await drain(made)) == 1
-            assert made.queue_time == 0.0
+        for row in FORMATS.values():
+            if not row.heavy:
+                made = transcoder(Pieces([noise(480).tobytes()]), row.open(RATE, RATE), 480, pool)
+                assert sum(frame.samples for frame in await drain(made)) == 480
         release.set()
     await asyncio.to_thread(pool.close)
 
