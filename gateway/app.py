@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from gateway import __version__, health
 from gateway.config import Settings
-from gateway.dialects import native, openai, orpheus_fastapi, tts_gateway
+from gateway.dialects import native, openai, orpheus_fastapi, tts_gateway, volcengine_concurrent
 from gateway.dialects.refusal import error_response, json_response
 from gateway.errors import VoxwireError
 from gateway.runtime import Gateway
@@ -29,6 +29,7 @@ DIALECTS: tuple[Callable[[Gateway], list[BaseRoute]], ...] = (
     tts_gateway.routes,
     openai.routes,
     orpheus_fastapi.routes,
+    volcengine_concurrent.routes,
 )
 
 
@@ -44,7 +45,7 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
         finally:
             await gateway.close()
 
-    routes: list[BaseRoute] = [*health.routes(gateway), *_page()]
+    routes: list[BaseRoute] = [*health.routes(gateway), *_page(gateway)]
     for dialect in DIALECTS:
         routes.extend(dialect(gateway))
     middleware = []
@@ -72,7 +73,7 @@ async def _on_error(_: Request, error: Exception) -> Response:
     return error_response(error)
 
 
-def _page() -> list[BaseRoute]:
+def _page(gateway: Gateway) -> list[BaseRoute]:
     """The browser's page and its modules; JSON for whoever does not ask for HTML."""
     folder = _web_folder()
 
@@ -83,7 +84,7 @@ def _page() -> list[BaseRoute]:
             {
                 "name": "voxwire",
                 "service": "Voxwire",
-                "status": "running",
+                "status": "healthy",
                 "version": __version__,
                 "stream": "/v1/stream",
                 "voices": "/v1/voices",
@@ -91,6 +92,7 @@ def _page() -> list[BaseRoute]:
                 "health": "/healthz",
                 "metrics": "/metrics",
                 "endpoints": orpheus_fastapi.ENDPOINTS,
+                **await volcengine_concurrent.status(gateway),
             },
             headers={"vary": "accept"},
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     api_keys: Annotated[tuple[str, ...], NoDecode] = ()
     tenant_weights: Annotated[tuple[tuple[str, Annotated[float, Field(ge=0.01, le=1000)]], ...], NoDecode] = ()
+
+    admin_api_key: SecretStr | None = Field(None, validation_alias=_also("ADMIN_API_KEY", "ADMIN_API_KEY"))
 
     # Engines
     providers: Annotated[tuple[str, ...], NoDecode] = ("hibari", "mock_tone")

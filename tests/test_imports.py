@@ -66,6 +66,7 @@ SHARED_DIALECT_PARTS = (
     "responder",
     "replay",
     "conversion",
+    "batch",
     "body",
     "detail",
     "sse",

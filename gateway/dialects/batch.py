@@ -1,0 +1,126 @@
+"""Many texts in one request: some spoken at a time, each outcome with its index, what waits to be sent bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gateway.errors import Internal, VoxwireError
+from gateway.events import Audio, Ended, Event, Failed
+from gateway.session.session import Plan
+from gateway.session.sessions import Sessions
+
+AT_ONCE = 16
+"""Texts of one request that are spoken, or wait for an engine, at a time."""
+HELD = 32
+"""Outcomes of one request that are being made, or made and not sent."""
+_TRIES = 5
+_LONGEST_WAIT = 30.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A text's whole sound, in its plan's format."""
+
+    data: bytes
+    seconds: float
+
+
+async def run(
+    jobs: Sequence[T],
+    make: Callable[[T], Awaitable[Made]],
+    say: Callable[[int, Made | VoxwireError], Awaitable[None]],
+    *,
+    ordered: bool,
+) -> None:
+    """``make`` every job and ``say`` its outcome once, one at a time: in the jobs' order, or as they are finished.
+
+    A job that fails is an outcome like any other. Raises what ``say`` raises, and then nothing is made any more.
+    """
+    room = asyncio.Semaphore(HELD)
+    order = _Order(say, room, ordered=ordered)
+    left = iter(enumerate(jobs))
+
+    async def work() -> None:
+        while True:
+            # Before a job is taken: the first that is not said yet is then always one that is being made.
+            await room.acquire()
+            index, job = next(left, (-1, None))
+            if job is None:
+                return
+            await order.finished(index, await _outcome(make, job))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(AT_ONCE, len(jobs))):
+            group.create_task(work())
+
+
+class _Order:
+    """Says outcomes one after the other."""
+
+    def __init__(
+        self, say: Callable[[int, Made | VoxwireError], Awaitable[None]], room: asyncio.Semaphore, *, ordered: bool
+    ) -> None:
+        self._say = say
+        self._room = room
+        self._ordered = ordered
+        self._next = 0
+        self._early: dict[int, Made | VoxwireError] = {}
+        self._lock = asyncio.Lock()
+
+    async def finished(self, index: int, outcome: Made | VoxwireError) -> None:
+        self._early[index] = outcome
+        async with self._lock:
+            if not self._ordered:
+                await self._tell(index)
+            while self._ordered and self._next in self._early:
+                self._next += 1
+                await self._tell(self._next - 1)
+
+    async def _tell(self, index: int) -> None:
+        await self._say(index, self._early.pop(index))
+        self._room.release()
+
+
+async def _outcome(make: Callable[[T], Awaitable[Made]], job: T) -> Made | VoxwireError:
+    """Nothing of it was sent, so what another try may mend is tried again."""
+    for tries in range(_TRIES):
+        try:
+            return await make(job)
+        except VoxwireError as error:
+            failure = error
+        if not failure.retryable:
+            break
+        if tries + 1 < _TRIES:
+            await asyncio.sleep(min(_LONGEST_WAIT, failure.retry_after or 0.25 * 2**tries))
+    return failure
+
+
+async def spoken(sessions: Sessions, plan: Plan, text: str, dialect: str) -> Made:
+    """Speak one text to its end. Raises what ended it early."""
+    pieces: list[bytes] = []
+    last: list[Event] = []
+
+    async def take(event: Event) -> None:
+        if type(event) is Audio:
+            pieces.append(bytes(event.data))
+        else:
+            last[:] = [event]
+
+    session = sessions.open(plan, dialect)
+    try:
+        session.text(text)
+        session.end()
+        await session.run(take)
+    finally:
+        sessions.close(session)
+    match last:
+        case [Ended(audio=seconds)]:
+            return Made(b"".join(pieces), seconds)
+        case [Failed(error=error)]:
+            raise error
+    raise Internal("a session ended without a last word")
