@@ -12,6 +12,10 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from providers.registry import Providers
 
 PYTHON = (3, 11)
 PACKAGES = (
@@ -82,13 +86,13 @@ async def check_engine(name: str, limit: float) -> Check:
         engines.get(name)
         voices = [voice.id for _, voice in engines.voices]
         took = time.monotonic() - began
-        return Check(label, True, f"started in {took:.1f} s; {_listed(voices)}")
+        return Check(label, True, f"started in {took:.1f} s; {_joined(_detail(engines, name), _listed(voices))}")
     except TimeoutError:
         return Check(label, False, f"did not start within {limit:g} s", f"voxwire doctor --timeout {limit * 4:g}")
     except MissingDependency as error:
         return Check(label, False, "not installed", error.fix, optional=True)
     except ProviderError as error:
-        return Check(label, False, str(error), optional=True)
+        return Check(label, False, _joined(str(error), _detail(engines, name)), optional=True)
     finally:
         # An engine that hangs may hang here too.
         try:
@@ -96,6 +100,15 @@ async def check_engine(name: str, limit: float) -> Check:
                 await engines.close()
         except TimeoutError:
             pass
+
+
+def _detail(engines: Providers, name: str) -> str | None:
+    """What the engine says of itself, such as what it computes on, and why."""
+    return getattr(engines.engine(name).provider, "detail", None)
+
+
+def _joined(*parts: str | None) -> str:
+    return "; ".join(part for part in parts if part)
 
 
 def _listed(voices: list[str]) -> str:

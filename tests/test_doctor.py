@@ -40,6 +40,24 @@ async def test_the_doctor_does_not_wait_for_an_engine_that_hangs(monkeypatch: py
     assert "did not start within" in check.found
 
 
+async def test_the_doctor_shows_what_an_engine_says_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    from providers.tone import Tone
+
+    monkeypatch.setattr(Tone, "detail", "8 places; decoded on the CPU (there is no CUDA device)", raising=False)
+    check = await doctor.check_engine("mock_tone", 10.0)
+    assert "; 8 places; decoded on the CPU (there is no CUDA device); voices: en-US-mock-1" in check.found
+
+
+async def test_the_doctor_shows_it_also_where_the_engine_is_in_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    from providers.base import EngineUnavailable
+    from providers.tone import Tone
+
+    monkeypatch.setattr(Tone, "detail", "decoded on the CPU", raising=False)
+    monkeypatch.setattr(Tone, "trouble", EngineUnavailable("its server does not answer"), raising=False)
+    check = await doctor.check_engine("mock_tone", 10.0)
+    assert (check.ok, check.found) == (False, "its server does not answer; decoded on the CPU")
+
+
 def test_a_tone_alone_is_no_speech() -> None:
     tone = doctor.Check("engine mock_tone", ok=True, found="")
     assert not doctor.can_speak([tone, doctor.Check("engine hibari", ok=False, found="")])

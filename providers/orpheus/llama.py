@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from providers.orpheus.sse import Events, NoEvents
 log = logging.getLogger(__name__)
 
 _NETWORK = (aiohttp.ClientError, OSError)
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SLACK = 16
 """Tokens beyond the limit that a server may send before it is thought to have lost it."""
 _LONGEST = 4_194_304
@@ -75,8 +77,11 @@ class Llama:
         if key is not None:
             self._headers["authorization"] = f"Bearer {key}"
         self._session: aiohttp.ClientSession | None = None
-        self.address = urlsplit(url).netloc.rpartition("@")[2]
+        parts = urlsplit(url)
+        self.address = parts.netloc.rpartition("@")[2]
         """Host and port, for the log."""
+        self.name = f"{socket.gethostname()} {self.address}" if parts.hostname in _LOOPBACK else self.address
+        """The same wherever the server is reached from."""
 
     async def close(self) -> None:
         session, self._session = self._session, None

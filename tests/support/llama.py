@@ -171,7 +171,7 @@ class LlamaServer:
 
 
 @contextmanager
-def llama_server(model: Path, *, slots: int = 4) -> Iterator[LlamaServer]:
+def running(model: Path, *, slots: int = 4) -> Iterator[LlamaServer]:
     """A running server on a free port; killed at the end."""
     required("engines", "xllamacpp")
     server = LlamaServer(model, slots)

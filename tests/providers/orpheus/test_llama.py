@@ -124,7 +124,7 @@ async def test_whatever_goes_wrong_is_an_error_of_its_kind(
 )
 async def test_a_server_that_falls_silent_is_given_up(fake: FakeLlama, steps: tuple[Step, ...]) -> None:
     fake.next(*steps)
-    with pytest.raises(Stalled, match="0.2 seconds"):
+    with pytest.raises(Stalled, match=r"0\.2 seconds"):
         await read(fake, SHORT)
 
 
@@ -132,9 +132,9 @@ async def test_a_server_that_is_not_there_is_down() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         llama = Llama(f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(Down, match="^llama-server does not answer$"):
+        with pytest.raises(Down, match=r"^llama-server does not answer$"):
             await llama.server()
-        with pytest.raises(Down, match="^llama-server does not answer$"):
+        with pytest.raises(Down, match=r"^llama-server does not answer$"):
             async with llama.completion(REQUEST):
                 pass
         await llama.close()

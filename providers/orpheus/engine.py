@@ -1,0 +1,263 @@
+"""The provider: a segment is asked of llama-server, and what comes is decoded while more of it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, ClassVar
+
+from audio.snac import Decoder, DecoderClosed, PackageMissing, SnacError
+from providers.base import (
+    SAMPLE_WIDTH,
+    Capabilities,
+    EngineFailed,
+    EngineUnavailable,
+    MissingDependency,
+    PcmChunk,
+    ProviderError,
+    Segment,
+    UnknownVoice,
+    Voice,
+)
+from providers.orpheus import options
+from providers.orpheus.breaker import Breaker
+from providers.orpheus.health import Health
+from providers.orpheus.llama import Down, Llama, Rubbish, Server, Stalled, Timeouts
+from providers.orpheus.prompt import SAMPLE_RATE, VOICES, Prompt, prompt
+from providers.orpheus.settings import OrpheusSettings, read
+from providers.orpheus.slots import Slots
+from providers.orpheus.speech import Attempt
+from providers.orpheus.tokens import FIRST_AUDIO, NoSpeech
+
+log = logging.getLogger(__name__)
+
+_PIECE = SAMPLE_RATE // 5 * SAMPLE_WIDTH
+"""Bytes of a chunk at most: 200 ms, so that a cancel and a channel bounded in time have a fine grain."""
+_PROMPT_TOKENS = 200
+"""What a prompt takes of a slot's context at most: 300 characters and its frame."""
+_INSTALL = "pip install 'voxwire[orpheus]'"
+_SEEDS = int(options.SEED.highest) + 1
+_SERVERS_FAULT = (Down, Stalled, Rubbish)
+_CLOSED = "engine 'orpheus' is not started, or is closed"
+
+
+class Orpheus:
+    """One llama-server and one SNAC decoder. ``settings``: from the environment where not given. ``decoder`` makes
+    the decoder, for tests."""
+
+    id: ClassVar[str] = "orpheus"
+    # 2048 tokens are 25 seconds, in which even a slow voice says 300 characters.
+    capabilities: ClassVar[Capabilities] = Capabilities(streams=True, max_characters=300, segments_at_once=1)
+    option_names: ClassVar[frozenset[str]] = frozenset(options.OPTIONS)
+
+    def __init__(
+        self, settings: OrpheusSettings | None = None, *, decoder: Callable[[OrpheusSettings], Decoder] | None = None
+    ) -> None:
+        self.settings = settings or read()
+        given = self.settings
+        key = given.api_key.get_secret_value() if given.api_key else None
+        timeouts = Timeouts(given.connect_timeout, given.first_token_timeout, given.token_timeout)
+        self.llama = Llama(given.url, key=key, timeouts=timeouts)
+        self._make_decoder = decoder or _decoder
+        self._decoders: list[Decoder] = []
+        self.slots = Slots(given.places or 1)
+        self.slips = 0
+        """How often the model left a slot out or said one twice."""
+        self.lost = 0
+        """Tokens that are in no frame for it."""
+        self._server: Server | None = None
+        self._attempts: set[Attempt] = set()
+        self.health = self._new_health()
+        self._started = False
+
+    def _new_health(self) -> Health:
+        given = self.settings
+        breaker = Breaker(given.failures, given.probe_interval, given.longest_probe_interval)
+        return Health(breaker, self._probe, time.monotonic)
+
+    # ---- what the gateway may know
+
+    @property
+    def places(self) -> int:
+        return self.slots.places
+
+    @property
+    def account(self) -> str:
+        """The server, whose slots are shared by every gateway that uses it. On a loopback address each machine has
+        one of its own."""
+        return f"llama-server {self.settings.server or self.llama.name}"
+
+    @property
+    def trouble(self) -> ProviderError | None:
+        return self.health.trouble
+
+    @property
+    def detail(self) -> str | None:
+        """For whoever runs the gateway: what was found at the start."""
+        places = f"{self.places} places" if self._server else "llama-server not reached yet"
+        return f"{places}; SNAC: {self.decoder.backend}" if self._started else None
+
+    @property
+    def decoder(self) -> Decoder:
+        """That of the last start."""
+        return self._decoders[-1]
+
+    async def voices(self) -> Sequence[Voice]:
+        return tuple(VOICES.values())
+
+    def check(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        return options.check(given)
+
+    # ---- start and end
+
+    async def start(self) -> None:
+        """Load SNAC, and ask llama-server what it has. A server that is down is no reason to fail: the engine is then
+        in trouble until a probe finds it. Raises ``MissingDependency`` or ``EngineUnavailable`` for everything else."""
+        if self._started:
+            return
+        # A decoder is started once. One whose start was cancelled may still be loading, and is closed with the engine.
+        decoder = self._make_decoder(self.settings)
+        self._decoders.append(decoder)
+        try:
+            await decoder.start()
+        except PackageMissing as error:
+            # Whatever it is that is missing, and whatever else is: that line has all of it.
+            raise MissingDependency(self.id, _INSTALL) from error
+        except SnacError as error:
+            raise EngineUnavailable(f"engine {self.id!r} cannot decode: {error}") from error
+        self.health = self._new_health()
+        if decoder in self._decoders:
+            await self.health.start()
+        if decoder not in self._decoders:
+            raise EngineUnavailable(f"engine {self.id!r} was closed while it started")
+        self._started = True
+
+    async def close(self) -> None:
+        """Whoever speaks is told. It may be started again."""
+        self._started = False
+        decoders, self._decoders = self._decoders, []
+        await self.health.close()
+        self.slots.refuse(EngineUnavailable(_CLOSED))
+        for attempt in tuple(self._attempts):
+            attempt.cut(EngineUnavailable(_CLOSED))
+        for decoder in decoders:
+            await decoder.close()
+        await self.llama.close()
+
+    async def _probe(self) -> None:
+        """Whether the server is up and its model says audio tokens. Its slots are read again: it may be another."""
+        server = await self.llama.server()
+        said: list[int] = []
+        trial = prompt("tara", "Ready.")
+        assert trial is not None
+        async with self.llama.completion(options.trial(trial)) as completion:
+            while (tokens := await completion.read()) is not None:
+                said += tokens
+        if not any(token >= FIRST_AUDIO for token in said):
+            raise NoSpeech("the model behind llama-server does not speak as Orpheus does")
+        self._learn(server)
+
+    def _learn(self, server: Server) -> None:
+        if server == self._server:
+            return
+        self._server = server
+        self.slots.resize(min(server.slots, self.settings.places or server.slots))
+        log.info("llama-server at %s has %d slots, %d are used", self.llama.address, server.slots, self.places)
+        needed = self.settings.max_tokens + _PROMPT_TOKENS
+        if server.context is not None and server.context < needed:
+            log.warning(
+                "a slot of llama-server holds %d tokens, less than the %d that a long sentence may take: "
+                "give it a larger context (-c)",
+                server.context,
+                needed,
+            )
+
+    # ---- speaking
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[PcmChunk, None]:
+        voice = segment.voice.id
+        if voice not in VOICES:
+            raise UnknownVoice(f"engine {self.id!r} has no such voice; it has: {', '.join(VOICES)}")
+        self._check_ready()
+        asked = prompt(voice, segment.text)
+        if asked is None:
+            return
+        for tries_left in reversed(range(self.settings.attempts)):
+            sounded = False
+            try:
+                async with aclosing(self._attempt(asked, segment.options)) as pieces:
+                    async for piece in pieces:
+                        sounded = True
+                        yield PcmChunk(piece)
+                return
+            except (Down, Rubbish, NoSpeech) as error:
+                # What was heard is not said again, and who has waited for a stalled server has waited enough.
+                if sounded or not tries_left:
+                    raise
+                log.info("trying again: %s", error)
+            await asyncio.sleep(self.settings.retry_delay * 2 ** (self.settings.attempts - 1 - tries_left))
+            self._check_ready()
+
+    def _check_ready(self) -> None:
+        if not self._started:
+            raise EngineUnavailable(_CLOSED)
+        if self.trouble is not None:
+            raise self.trouble
+
+    async def _attempt(self, asked: Prompt, given: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        # One seed for the tokens and for the decoder's noise: with it a segment can be made again.
+        chosen = {"seed": random.randrange(_SEEDS), **self.settings.sampling, **given}
+        try:
+            async with self.decoder.open(seed=chosen["seed"]) as sound:
+                attempt = Attempt(self.llama, self.slots, options.request(asked, chosen), sound)
+                self._attempts.add(attempt)
+                try:
+                    async with attempt, aclosing(_pieces(attempt)) as pieces:
+                        async for piece in pieces:
+                            yield piece
+                    self._judge(attempt)
+                finally:
+                    self._attempts.discard(attempt)
+        except DecoderClosed:
+            raise EngineUnavailable(_CLOSED) from None
+        except SnacError as error:
+            raise EngineFailed(f"engine {self.id!r} cannot decode what the model says") from error
+
+    def _judge(self, attempt: Attempt) -> None:
+        """Say of an attempt that came to its end how it went. Raises what went wrong with it."""
+        error, frames = attempt.error, attempt.frames
+        self.slips += frames.slips
+        self.lost += frames.lost
+        if frames.slips:
+            log.info("the model slipped %d times in %d frames", frames.slips, frames.frames)
+        if attempt.stopped == "limit":
+            log.info("a segment was cut at its limit of tokens, after %d frames", frames.frames)
+        # What a caller's text or options may bring about must not close the engine to everybody else.
+        if isinstance(error, _SERVERS_FAULT):
+            self.health.failed(error)
+        elif attempt.answered:
+            self.health.worked()
+        if error is not None:
+            raise error
+        if not frames.frames:
+            raise NoSpeech("the model had nothing to say for this text")
+
+
+def _decoder(given: OrpheusSettings) -> Decoder:
+    return Decoder(given.weights, backend=given.backend, device=given.device, exact=given.exact, cache=given.cache)
+
+
+async def _pieces(attempt: Attempt) -> AsyncGenerator[bytes, None]:
+    """The sound in short pieces. Where the tokens broke off before any of it was taken, there is none: another
+    attempt may begin from the start."""
+    sounded = False
+    while (pcm := await attempt.get()) is not None:
+        if attempt.error is not None and not sounded:
+            return
+        sounded = True
+        for start in range(0, len(pcm), _PIECE):
+            yield pcm[start : start + _PIECE]

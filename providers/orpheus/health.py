@@ -1,0 +1,108 @@
+"""What is known to be wrong with llama-server, and the probe that finds out when it no longer is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from providers.base import EngineFailed, EngineUnavailable, ProviderError
+from providers.orpheus.breaker import Breaker
+
+log = logging.getLogger(__name__)
+
+Now = Callable[[], float]
+
+
+class Health:
+    """``probe`` returns if the server can serve, and raises a ``ProviderError`` if not.
+
+    While the breaker is closed nothing is done. When it opens, a task probes until the server is well again; it
+    belongs to whoever calls ``start`` and ``close``.
+    """
+
+    def __init__(self, breaker: Breaker, probe: Callable[[], Awaitable[None]], now: Now) -> None:
+        self._breaker = breaker
+        self._probe = probe
+        self._now = now
+        self._cause: ProviderError | None = None
+        self._opened = asyncio.Event()
+        self.well = asyncio.Event()
+        """Set while requests are let through."""
+        self.well.set()
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def trouble(self) -> ProviderError | None:
+        """Why nothing is asked of the server now. ``retry_after`` is when it is probed next."""
+        if self._breaker.closed or self._cause is None:
+            return None
+        wait = max(1.0, self._breaker.wait(self._now()))
+        return EngineUnavailable(str(self._cause), retry_after=wait)
+
+    async def start(self) -> None:
+        """Probe once; a failure is kept as the trouble, not raised."""
+        try:
+            await self._try()
+        except ProviderError as error:
+            self._open(error)
+        if self._task is None and not self._closed:
+            self._task = asyncio.create_task(self._watch(), name="watch llama-server")
+
+    async def close(self) -> None:
+        """For good. Callable at any time, and twice."""
+        self._closed = True
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait((task,))
+
+    def worked(self) -> None:
+        self._breaker.succeed()
+
+    def failed(self, error: ProviderError) -> None:
+        """A request has failed, by the server's fault."""
+        if self._breaker.fail(self._now()):
+            self._told(error)
+
+    def _open(self, error: ProviderError) -> None:
+        if self._breaker.closed:
+            self._breaker.trip(self._now())
+        self._told(error)
+
+    def _told(self, error: ProviderError) -> None:
+        self._cause = error
+        self.well.clear()
+        self._opened.set()
+        log.warning("engine orpheus takes no requests: %s", error)
+
+    async def _watch(self) -> None:
+        while True:
+            await self._opened.wait()
+            self._opened.clear()
+            while not self._breaker.closed:
+                await asyncio.sleep(self._breaker.wait(self._now()))
+                if self._breaker.probe(self._now()):
+                    await self._tried()
+            self.well.set()
+            log.info("engine orpheus takes requests again")
+
+    async def _tried(self) -> None:
+        try:
+            await self._try()
+        except ProviderError as error:
+            self._cause = error
+            self._breaker.probed(self._now(), ok=False)
+        else:
+            self._breaker.probed(self._now(), ok=True)
+
+    async def _try(self) -> None:
+        try:
+            await self._probe()
+        except ProviderError:
+            raise
+        except Exception as error:
+            log.exception("the probe of llama-server failed")
+            # Whatever it is, it must not end the task that would notice the recovery.
+            raise EngineFailed("llama-server could not be asked") from error

@@ -1,0 +1,35 @@
+"""What tests of several folders share, made once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import llama
+from tests.support.required import required
+
+
+@pytest.fixture(scope="session")
+def orpheus_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GGUF of Orpheus's shape, whose utterances end by themselves."""
+    path = tmp_path_factory.mktemp("orpheus") / "ends.gguf"
+    llama.write_model(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def llama_server(orpheus_model: Path) -> Iterator[llama.LlamaServer]:
+    """A llama-server with four slots on it."""
+    with llama.running(orpheus_model) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def snac_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SNAC's weights, random."""
+    required("engines", "snac")
+    from tests.support import snac_weights
+
+    return snac_weights.write(tmp_path_factory.mktemp("snac"))

@@ -1,0 +1,80 @@
+"""What an engine's contract tests need beside its registered id: a server of its own, weights, settings.
+
+An engine without a row here is made by ``providers.registry.load`` and nothing else. A row's ``open`` is given the
+fixtures that it names, as keyword arguments, and gives a provider that is ready to start; it may be entered several
+times, also at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from providers.base import MissingDependency, Provider
+from providers.registry import PROVIDERS, load
+from tests.support.llama import LlamaServer
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    open: Callable[..., AbstractAsyncContextManager[Provider]]
+    fixtures: tuple[str, ...] = ()
+    marks: tuple[pytest.MarkDecorator, ...] = ()
+    speaks: bool = True
+    """What it says is speech. An engine on random weights makes sound all the same, in order and in whole samples; but
+    how long it is, and how it begins, is no promise of the engine's."""
+
+
+@asynccontextmanager
+async def _orpheus(llama_server: LlamaServer, snac_folder: Path) -> AsyncIterator[Provider]:
+    from providers.orpheus.engine import Orpheus
+    from providers.orpheus.settings import OrpheusSettings
+
+    # Twenty frames at most: more would only take longer.
+    settings = OrpheusSettings(
+        _env_file=None, url=llama_server.url, weights=str(snac_folder), backend="onnx", max_tokens=140
+    )
+    yield Orpheus(settings)
+
+
+ARRANGEMENTS: dict[str, Arrangement] = {
+    "orpheus": Arrangement(_orpheus, ("llama_server", "snac_folder"), (pytest.mark.engines,), speaks=False),
+}
+
+
+def names() -> Sequence[Any]:
+    """Every registered engine, as parameters for a test or a fixture."""
+    return [pytest.param(name, marks=_arrangement(name).marks) for name in sorted(PROVIDERS)]
+
+
+@asynccontextmanager
+async def fresh(name: str, request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
+    """A provider that was not started yet. Whoever takes it closes it. Skips the test where it cannot be installed."""
+    arrangement = _arrangement(name)
+    given = {fixture: request.getfixturevalue(fixture) for fixture in arrangement.fixtures}
+    if name not in ARRANGEMENTS:
+        given = {"name": name}
+    async with arrangement.open(**given) as provider:
+        yield provider
+
+
+def speaks(name: str) -> bool:
+    return _arrangement(name).speaks
+
+
+@asynccontextmanager
+async def _registered(name: str) -> AsyncIterator[Provider]:
+    try:
+        provider = load(name)
+    except MissingDependency as error:
+        pytest.skip(str(error))
+    yield provider
+
+
+def _arrangement(name: str) -> Arrangement:
+    return ARRANGEMENTS.get(name, Arrangement(_registered))
