@@ -43,6 +43,11 @@ class Row:
 PROVIDERS: dict[str, Row] = {
     "hibari": Row("providers.hibari:Hibari", None, "Neural English voices on the CPU, weights in the wheel."),
     "mock_tone": Row("providers.tone:Tone", None, "A sine tone as long as the text, for tests and benchmarks."),
+    "orpheus": Row(
+        "providers.orpheus.engine:Orpheus",
+        "pip install 'voxwire[orpheus]'",
+        "Orpheus from llama-server, decoded by SNAC: expressive English voices, best on a GPU.",
+    ),
 }
 
 
