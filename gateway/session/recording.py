@@ -92,8 +92,8 @@ class Recording:
     async def follow(self) -> AsyncGenerator[bytes, None]:
         """All of it from the start; while it is still being spoken, as it grows. Any number may follow.
 
-        What is followed is not evicted. Raises ``UnknownSession`` where the sound is gone already, and where the
-        gateway stops.
+        What is followed is evicted last. Raises ``UnknownSession`` where the sound is gone, and where the gateway
+        stops.
         """
         self.followers += 1
         try:
@@ -171,6 +171,8 @@ class Recordings:
         """With the time at which each expires, in that order."""
         self._fresh: OrderedDict[str, Recording] = OrderedDict()
         """Those of them that may be in memory still, in the same order."""
+        self._lingering: OrderedDict[Recording, None] = OrderedDict()
+        """Those that are only kept for who follows them, in the order in which they were dropped."""
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -200,6 +202,9 @@ class Recordings:
             key, recording = self._fresh.popitem(last=False)
             if recording.in_memory:
                 self._forget(key)
+        # Or a few who read slowly could keep everybody else's out.
+        while self._lingering and self.size + room > self._limit:
+            self._drop(next(iter(self._lingering)))
 
     def __len__(self) -> int:
         return len(self._live) + len(self._over)
@@ -256,11 +261,16 @@ class Recordings:
             self._release(recording)
 
     def _release(self, recording: Recording) -> None:
-        if recording.closed and not recording.wanted and not recording.followers and not recording.gone:
+        if not recording.closed or recording.wanted or recording.gone:
+            return
+        if recording.followers:
+            self._lingering[recording] = None
+        else:
             self._drop(recording)
 
     def _drop(self, recording: Recording) -> None:
         self._holding.discard(recording)
+        self._lingering.pop(recording, None)
         self.size -= recording.size
         for block in recording.blocks:
             self.shelf.drop(block)

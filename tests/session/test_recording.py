@@ -231,6 +231,23 @@ async def test_a_follower_keeps_its_sound_while_the_recording_is_evicted() -> No
 
 
 @virtual_time
+async def test_a_slow_follower_keeps_nobody_elses_out() -> None:
+    async with recordings(8 * BLOCK, ttl=10.0) as kept:
+        slow = [spoken(kept, key, sound(2 * BLOCK)) for key in "abcd"]
+        following = [recording.follow() for recording in slow]
+        for pieces in following:
+            await anext(pieces)
+        await asyncio.sleep(11)
+        assert kept.size == 8 * BLOCK
+        new = spoken(kept, "e", sound(BLOCK, 5))
+        assert await whole(new) == sound(BLOCK, 5)
+        with pytest.raises(UnknownSession):
+            _ = [piece async for piece in following[0]]
+        for pieces in following[1:]:
+            assert len(b"".join([piece async for piece in pieces])) == 2 * BLOCK - 16_384
+
+
+@virtual_time
 async def test_who_begins_to_follow_after_the_eviction_is_told() -> None:
     async with recordings(400, ttl=10.0) as kept:
         recording = spoken(kept, "a", bytes(100))
