@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from gateway import __version__
 from gateway.dialects.refusal import json_response
 from gateway.runtime import Gateway
+from providers.running import State
 
 
 def routes(gateway: Gateway) -> list[BaseRoute]:
@@ -51,7 +52,9 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
 
 def _ready(gateway: Gateway) -> bool:
-    return gateway.ready and any(engine["state"] == "ready" for engine in _engines(gateway).values())
+    # An engine that is not loaded is by the first who asks for it; until somebody does, nothing else would load it.
+    able = {State.READY, State.IDLE}
+    return gateway.ready and any(status.state in able for status in gateway.providers.status.values())
 
 
 def _redis(gateway: Gateway) -> dict[str, str]:

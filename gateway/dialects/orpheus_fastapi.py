@@ -5,30 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import orjson
 import pybase64
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from audio import wav
 from gateway.clock import Clock
 from gateway.dialects.body import body_limit, read_object
 from gateway.dialects.detail import guarded, refused
 from gateway.dialects.refusal import json_response
 from gateway.dialects.responder import Answer, Form, Produce, speech
-from gateway.dialects.sse import SSE_HEADERS, sse_event
-from gateway.dialects.whole import Spoken, whole
+from gateway.dialects.sse import SSE_HEADERS, WHOLE, spaced, sse_event
+from gateway.dialects.whole import Spoken, WholeJson, WholeWav, whole
 from gateway.errors import UnknownVoice, VoxwireError
-from gateway.events import Audio, Ended, Event, Pace, SpeechRequest
-from gateway.pipeline.pacing import Wheel
+from gateway.events import Audio, Ended, Pace, SpeechRequest
 from gateway.runtime import Gateway
-from gateway.session.session import Emit, Plan
+from gateway.session.session import Plan
 from providers.base import Provider, ProviderError, Tunable, Voice
 
 DIALECT = "orpheus_fastapi"
@@ -37,14 +34,8 @@ ENGINE = "orpheus"
 DEFAULT_VOICE = "tara"
 SAMPLE_RATE = 24_000
 """Hz: every client takes this for granted."""
-FRAME_MS = 60
-EVENT_BYTES = 4096
-"""Of every event with sound. The earlier server's example for browsers takes each piece that it reads for whole events.
-A browser keeps what comes in a ring of a power of two of bytes, which a longer stream passes many times: with events of
-this size no event lies across its end. 60 ms of sound are what fits into it."""
-SPACING = 0.004
-"""Seconds between two events, rounded up to a turn of the pacing wheel, 5 ms: twelve times the speed of listening.
-Without them a client's system would hold more than the client reads at a time, and cut an event there."""
+FRAME_MS = 28
+"""Of sound in an event: what fits, in base64, into one that no client cuts, with a hundred bytes to spare."""
 
 ENDPOINTS = {
     "tts": "/api/tts",
@@ -123,15 +114,15 @@ class Events:
 
     def audio(self, frame: Audio) -> bytes:
         self._samples += frame.samples
-        first = b"" if frame.sequence else b',"ttfa_ms":%.1f' % self._elapsed()
-        event = b'data: {"chunk":%d,"audio_base64":"%b","samples":%d,"duration_ms":%.1f%b}' % (
-            frame.sequence + 1,
-            pybase64.b64encode(frame.data),
-            frame.samples,
-            frame.samples * 1000 / SAMPLE_RATE,
-            first,
-        )
-        return event.ljust(EVENT_BYTES - 2) + b"\n\n"
+        content = {
+            "chunk": frame.sequence + 1,
+            "audio_base64": pybase64.b64encode_as_string(frame.data),
+            "samples": frame.samples,
+            "duration_ms": _milliseconds(frame.samples / SAMPLE_RATE),
+        }
+        if not frame.sequence:
+            content["ttfa_ms"] = self._elapsed()
+        return sse_event(content, WHOLE)
 
     def ended(self, ended: Ended) -> bytes:
         return sse_event(
@@ -140,7 +131,7 @@ class Events:
                 "total_chunks": ended.frames,
                 "total_samples": self._samples,
                 "total_duration_s": round(self._samples / SAMPLE_RATE, 3),
-                "processing_time_ms": round(self._elapsed(), 1),
+                "processing_time_ms": self._elapsed(),
             }
         )
 
@@ -153,130 +144,42 @@ class Events:
 
     def _elapsed(self) -> float:
         """Milliseconds since the request was read."""
-        return (self._clock.now() - self._began) * 1000
+        return _milliseconds(self._clock.now() - self._began)
 
 
-def spaced(produce: Produce, wheel: Wheel, clock: Clock) -> Produce:
-    """``produce``, with ``SPACING`` behind every frame."""
-
-    async def run(emit: Emit) -> None:
-        due = 0.0
-
-        async def say(event: Event) -> None:
-            nonlocal due
-            if due > clock.now():
-                await wheel.turn(due)
-            await emit(event)
-            if type(event) is Audio:
-                due = clock.now() + SPACING
-
-        await produce(say)
-
-    return run
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)
 
 
-class _Whole:
-    """A file of known length: ``tell`` comes before anything else is asked."""
-
-    dialect = DIALECT
-
-    def __init__(self) -> None:
-        self._spoken = Spoken(0, SAMPLE_RATE, 0.0, 0.0)
-
-    def tell(self, spoken: Spoken) -> None:
-        self._spoken = spoken
-
-    def refused(self, error: VoxwireError) -> Response:
-        return refused(error)
-
-    def broken(self, _: VoxwireError) -> bytes:
-        return b""
-
-    @property
-    def _head(self) -> bytes:
-        return wav.header(SAMPLE_RATE, self._spoken.samples)
-
-    def _file(self, frame: Audio) -> bytes:
-        """The frame as a piece of the wav file."""
-        return bytes(frame.data) if frame.sequence else self._head + frame.data
-
-    @property
-    def _size(self) -> int:
-        return len(self._head) + self._spoken.samples * 2
+def _headers(spoken: Spoken) -> Mapping[str, str]:
+    return {
+        "content-disposition": 'attachment; filename="tts_output.wav"',
+        "x-processing-time-ms": str(round(spoken.took * 1000)),
+        "x-ttfa-ms": str(round(spoken.ttfa * 1000)),
+        "x-audio-duration-seconds": f"{spoken.duration:.2f}",
+    }
 
 
-class WavFile(_Whole):
-    @property
-    def headers(self) -> Mapping[str, str]:
-        spoken = self._spoken
-        return {
-            "content-type": "audio/wav",
-            "content-length": str(self._size),
-            "content-disposition": 'attachment; filename="tts_output.wav"',
-            "x-processing-time-ms": str(round(spoken.took * 1000)),
-            "x-ttfa-ms": str(round(spoken.ttfa * 1000)),
-            "x-audio-duration-seconds": f"{spoken.duration:.2f}",
-        }
-
-    def audio(self, frame: Audio) -> bytes:
-        return self._file(frame)
-
-    def ended(self, _: Ended) -> bytes:
-        return b""
-
-
-class JsonFile(_Whole):
-    """The wav file in base64 inside an object, which is written piece by piece: it is never whole in memory."""
-
-    _OPENING = b'{"audio_base64":"'
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._rest = b""
-        """What is left of the file so far: base64 takes three bytes at a time."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        base64 = (self._size + 2) // 3 * 4
-        length = len(self._OPENING) + base64 + len(self._closing)
-        return {"content-type": "application/json", "content-length": str(length)}
-
-    @property
-    def _closing(self) -> bytes:
-        spoken = self._spoken
-        figures = {
-            "duration_seconds": round(spoken.duration, 3),
-            "sample_rate": SAMPLE_RATE,
-            "processing_time_ms": round(spoken.took * 1000, 1),
-            "ttfa_ms": round(spoken.ttfa * 1000, 1),
-        }
-        return b'",' + orjson.dumps(figures)[1:]
-
-    def audio(self, frame: Audio) -> bytes:
-        data = self._rest + self._file(frame)
-        whole_triples = len(data) // 3 * 3
-        self._rest = data[whole_triples:]
-        opening = b"" if frame.sequence else self._OPENING
-        return opening + pybase64.b64encode(data[:whole_triples])
-
-    def ended(self, _: Ended) -> bytes:
-        return pybase64.b64encode(self._rest) + self._closing
-
-
-# ---- voices
+def _figures(spoken: Spoken) -> Mapping[str, Any]:
+    return {
+        "duration_seconds": round(spoken.duration, 3),
+        "sample_rate": spoken.sample_rate,
+        "processing_time_ms": _milliseconds(spoken.took),
+        "ttfa_ms": _milliseconds(spoken.ttfa),
+    }
 
 
 def voices(gateway: Gateway) -> list[dict[str, Any]]:
+    """Orpheus' before the others."""
     found = [_voice(provider, voice) for provider, voice in gateway.providers.voices]
     return sorted(found, key=lambda voice: voice["provider"] != ENGINE)
 
 
 def _voice(provider: Provider, voice: Voice) -> dict[str, Any]:
-    parts: Iterable[str | None] = (voice.gender, voice.language, provider.id)
     return {
         "id": voice.id,
         "name": voice.name,
-        "description": voice.description or ", ".join(filter(None, parts)),
+        "description": voice.description or f"Speaks {voice.language}",
         "language": voice.language,
         "provider": provider.id,
     }
@@ -302,15 +205,15 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         produce = speech(gateway.sessions, plan(gateway, body), body.text, DIALECT)
         return answer(spaced(produce, gateway.wheel, gateway.clock), form)
 
-    def filed(body: SpeechBody, form: WavFile | JsonFile) -> Answer:
+    def filed(body: SpeechBody, form: WholeWav) -> Answer:
         return answer(whole(gateway, plan(gateway, body), body.text, DIALECT, form.tell), form)
 
     async def tts(request: Request) -> Answer:
         body = await read(request)
-        return streamed(body) if body.stream else filed(body, JsonFile())
+        return streamed(body) if body.stream else filed(body, WholeJson(DIALECT, "audio_base64", _figures, refused))
 
     async def tts_wav(request: Request) -> Answer:
-        return filed(await read(request), WavFile())
+        return filed(await read(request), WholeWav(DIALECT, _headers, refused))
 
     async def tts_stream(request: Request) -> Answer:
         return streamed(await read(request))

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
+import orjson
+import pybase64
+from starlette.responses import Response
+
+from audio import wav
 from gateway.dialects.responder import Produce, speech
-from gateway.errors import NothingToSpeak, Overloaded
+from gateway.errors import NothingToSpeak, Overloaded, VoxwireError
 from gateway.events import Audio, Ended, Event, Failed
 from gateway.runtime import Gateway
 from gateway.session.recording import Recording
@@ -37,8 +43,24 @@ class Spoken:
     def duration(self) -> float:
         return self.samples / self.sample_rate
 
+    @property
+    def wav_header(self) -> bytes:
+        return wav.header(self.sample_rate, self.samples)
 
-def whole(gateway: Gateway, plan: Plan, text: str, dialect: str, tell: Callable[[Spoken], None]) -> Produce:
+    @property
+    def wav_size(self) -> int:
+        """Bytes, with the header."""
+        return len(self.wav_header) + self.samples * SAMPLE_WIDTH
+
+
+Tell = Callable[[Spoken], None]
+Describe = Callable[[Spoken], Mapping[str, Any]]
+
+
+# ---- speaking
+
+
+def whole(gateway: Gateway, plan: Plan, text: str, dialect: str, tell: Tell) -> Produce:
     """Speak ``text`` by ``plan``, whose format is pcm16; then ``tell`` how it went, and say the sound.
 
     Raises ``Overloaded`` where there is no room for all of it.
@@ -63,6 +85,7 @@ class _Listener:
 
     def __init__(self, gateway: Gateway, recording: Recording) -> None:
         self._clock = gateway.clock
+        self._shelf = gateway.recordings.shelf
         self._recording = recording
         self._began = gateway.clock.now()
         self._first: float | None = None
@@ -71,13 +94,17 @@ class _Listener:
         if type(event) is Audio:
             if self._first is None:
                 self._first = self._clock.now()
-            self._recording.add(bytes(event.data))
-            if self._recording.truncated:
-                raise Overloaded(
-                    "there is no room to keep the whole speech until it ends; stream it, or try again later"
-                )
+            await self._keep(bytes(event.data))
         elif isinstance(event, Failed):
             raise event.error
+
+    async def _keep(self, pcm: bytes) -> None:
+        if not self._shelf.fits(len(pcm)):
+            # Nobody listens yet, so that this speech can wait for the disk.
+            await self._shelf.settled()
+        self._recording.add(pcm)
+        if self._recording.truncated:
+            raise Overloaded("there is no room to keep the whole speech until it ends: stream it, or try later")
 
     def spoken(self) -> Spoken:
         recording, first = self._recording, self._first
@@ -100,3 +127,68 @@ async def _say(recording: Recording, emit: Emit) -> None:
             # A client that takes all at once would otherwise keep the loop from everybody else.
             await asyncio.sleep(0)
     await emit(Ended(position / recording.sample_rate, None, count))
+
+
+# ---- answering
+
+
+class WholeWav:
+    """A wav file. ``describe`` gives the headers beside its type and length."""
+
+    def __init__(self, dialect: str, describe: Describe, refused: Callable[[VoxwireError], Response]) -> None:
+        self.dialect = dialect
+        self.refused = refused
+        self._describe = describe
+        self._spoken = Spoken(0, 1, 0.0, 0.0)
+
+    def tell(self, spoken: Spoken) -> None:
+        """Comes before anything else is asked."""
+        self._spoken = spoken
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        spoken = self._spoken
+        length = str(spoken.wav_size)
+        return {"content-type": "audio/wav", "content-length": length, **self._describe(spoken)}
+
+    def audio(self, frame: Audio) -> bytes:
+        return bytes(frame.data) if frame.sequence else self._spoken.wav_header + frame.data
+
+    def ended(self, _: Ended) -> bytes:
+        return b""
+
+    def broken(self, _: VoxwireError) -> bytes:
+        return b""
+
+
+class WholeJson(WholeWav):
+    """A JSON object whose first field, ``name``, is a wav file in base64; ``describe`` gives the others, at least one.
+    It is written piece by piece, and never whole in memory."""
+
+    def __init__(
+        self, dialect: str, name: str, describe: Describe, refused: Callable[[VoxwireError], Response]
+    ) -> None:
+        super().__init__(dialect, describe, refused)
+        self._opening = b'{%b:"' % orjson.dumps(name)
+        self._rest = b""
+        """The end of the file so far: base64 takes three bytes at a time."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        base64 = (self._spoken.wav_size + 2) // 3 * 4
+        length = len(self._opening) + base64 + len(self._closing)
+        return {"content-type": "application/json", "content-length": str(length)}
+
+    @property
+    def _closing(self) -> bytes:
+        return b'",' + orjson.dumps(self._describe(self._spoken))[1:]
+
+    def audio(self, frame: Audio) -> bytes:
+        data = self._rest + super().audio(frame)
+        taken = len(data) // 3 * 3
+        self._rest = data[taken:]
+        opening = b"" if frame.sequence else self._opening
+        return opening + pybase64.b64encode(data[:taken])
+
+    def ended(self, _: Ended) -> bytes:
+        return pybase64.b64encode(self._rest) + self._closing
