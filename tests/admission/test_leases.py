@@ -350,7 +350,7 @@ async def test_a_redis_that_forgets_lets_nobody_in_until_all_have_told_it_what_t
     far, near = capacity(a, 2), capacity(b, 2)
     gone = await Guest(near).let_in()
     if loss == "restart with old data":
-        await redis.save()
+        lab.server.save()
     await gone.gone()
     holders = [await Guest(far).let_in() for _ in range(2)]
     first = await Guest(far).arrived()

@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 
 from gateway.config import Settings
 from providers.base import Capabilities
+from tests.admission.gateways import turns
 from tests.support.engines import Mark, Say, Scripted, Wait, sound
 from tests.support.serving import Served, serving
 
@@ -88,7 +89,7 @@ async def test_the_weights_of_tenants_decide_who_is_spoken_next() -> None:
         first = asyncio.create_task(speak("nobody", KEYS[0]))
         async with asyncio.timeout(10):
             while engine.active == 0:
-                await asyncio.sleep(0)
+                await turns()
         places = dict(served.gateway.capacities.engines())["narrow"]
         asked = [first]
         for number in range(8):
@@ -96,7 +97,7 @@ async def test_the_weights_of_tenants_decide_who_is_spoken_next() -> None:
             asked.append(asyncio.create_task(speak(key.partition(":")[0], key)))
             async with asyncio.timeout(10):
                 while places.waiting <= number:
-                    await asyncio.sleep(0)
+                    await turns()
         over.set()
         await asyncio.gather(*asked)
     said = [text.split()[-1] for text in engine.texts[1:]]

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from redis import Redis
+
 from tests.support.required import lacks
 
 
@@ -60,9 +62,10 @@ class RedisServer:
         self.stop()
         self.start()
 
-    def forget(self) -> None:
-        """Remove what was saved."""
-        (self._folder / "dump.rdb").unlink(missing_ok=True)
+    def save(self) -> None:
+        """Keep what there is now for the next start."""
+        with Redis.from_url(self.url) as redis:
+            redis.save()
 
 
 @contextmanager
