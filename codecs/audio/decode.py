@@ -48,6 +48,8 @@ CODECS = (
 )
 MAX_RATE = 192_000
 _MAX_STREAMS = 16
+_NOT_RUN = (126, 127)
+"""What a program ends with that is there but cannot run, as where one of its libraries is missing."""
 _SPARE = 1.0
 """Seconds of sound that ffmpeg may make beyond the limit, so that it is seen to be passed."""
 # As in audio.resample: the default filter lets 4.1 kHz through to 8 kHz sound at -15 dB.
@@ -150,6 +152,8 @@ async def _decode(upload: Upload, sample_rate: int, limits: DecodeLimits, strict
 
 
 def _judge(status: int, limits: DecodeLimits, *, sound: bool) -> None:
+    if status in _NOT_RUN:
+        raise sandbox.FfmpegMissing("ffmpeg cannot be run")
     if status in (-signal.SIGXCPU, -signal.SIGKILL):
         raise TimedOut(f"the sound takes more than {limits.cpu_seconds} seconds of computing time to decode")
     if not sound:

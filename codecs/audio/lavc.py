@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import av
 import numpy as np
@@ -103,14 +103,16 @@ def _one_core() -> Iterator[None]:
     """Let this thread see one core only.
 
     For its first frame PyAV builds a filter graph that starts a thread for every core it sees, for each stream,
-    and has no setting for it. Where the system has no such call the threads are harmless but many.
+    and has no setting for it. Where the system has no such call, or forbids it, the threads are harmless but many.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
     cores = os.sched_getaffinity(0)
-    try:
+    with suppress(OSError):
         os.sched_setaffinity(0, {min(cores)})
+    try:
         yield
     finally:
-        os.sched_setaffinity(0, cores)
+        with suppress(OSError):
+            os.sched_setaffinity(0, cores)

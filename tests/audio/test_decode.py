@@ -355,6 +355,14 @@ def test_without_ffmpeg_it_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     refused(run, DecoderMissing, made("wav"))
 
 
+async def test_an_ffmpeg_that_cannot_run_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "ffmpeg").chmod(0o700)
+    monkeypatch.setattr(sandbox, "executable", lambda: str(tmp_path / "ffmpeg"))
+    with pytest.raises(DecoderMissing):
+        await decode(made("wav"), sample_rate=RATE)
+
+
 async def test_a_fault_in_ffmpeg_is_no_sound_and_is_told_the_operator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
