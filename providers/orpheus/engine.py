@@ -10,10 +10,11 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar
 
-from audio.snac import Decoder, DecoderClosed, PackageMissing, SnacError
+from audio.snac import Decoder, DecoderBusy, DecoderClosed, PackageMissing, SnacError
 from providers.base import (
     SAMPLE_WIDTH,
     Capabilities,
+    EngineBusy,
     EngineFailed,
     EngineUnavailable,
     MissingDependency,
@@ -224,6 +225,8 @@ class Orpheus:
                     self._attempts.discard(attempt)
         except DecoderClosed:
             raise EngineUnavailable(_CLOSED) from None
+        except DecoderBusy as error:
+            raise EngineBusy(f"engine {self.id!r} has no room now", retry_after=1.0) from error
         except SnacError as error:
             raise EngineFailed(f"engine {self.id!r} cannot decode what the model says") from error
 

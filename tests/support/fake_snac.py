@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from audio.snac import SnacError
-from audio.snac.errors import DecoderClosed
+from audio.snac import DecoderBusy, DecoderClosed, SnacError
 
 LOOKAHEAD = 2
 """Frames that must have come behind one before its sound is there."""
@@ -36,6 +35,8 @@ class FakeStream:
     async def __aenter__(self) -> FakeStream:
         if self._decoder.closed:
             raise DecoderClosed("the decoder is closed")
+        if len(self._decoder.open_streams) >= self._decoder.max_streams:
+            raise DecoderBusy("the decoder has no room")
         self._decoder.open_streams.add(self)
         return self
 
@@ -79,6 +80,7 @@ class FakeDecoder:
         self.streams: list[FakeStream] = []
         self.open_streams: set[FakeStream] = set()
         self.started = self.closed = False
+        self.max_streams = 1024
 
     async def start(self) -> None:
         if self.start_error is not None:

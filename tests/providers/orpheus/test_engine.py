@@ -15,6 +15,7 @@ import pytest_asyncio
 from audio.snac import BackendUnavailable, DecodeFailed, PackageMissing, SnacError
 from providers.base import (
     Accounted,
+    EngineBusy,
     EngineFailed,
     EngineUnavailable,
     Limited,
@@ -467,6 +468,13 @@ async def test_a_decoder_that_fails_ends_the_segment_alone(fake: FakeLlama, engi
     assert await spoken(engine)
 
 
+async def test_a_full_decoder_is_no_failure(engine: Orpheus) -> None:
+    decoder(engine).max_streams = 0
+    with pytest.raises(EngineBusy) as refused:
+        await spoken(engine)
+    assert refused.value.retry_after is not None
+
+
 async def test_a_decoder_that_fails_to_take_a_frame_ends_the_reading(fake: FakeLlama, engine: Orpheus) -> None:
     error = DecodeFailed("the backend failed")
 
@@ -508,10 +516,11 @@ async def test_a_start_that_was_cancelled_leaves_nothing_open(fake: FakeLlama) -
     await asyncio.wait((starting,))
     first = decoder(engine)
     await engine.start()
+    second = decoder(engine)
     assert await spoken(engine) == sound(*CODES[:3])
     await engine.close()
-    assert first.closed
-    assert decoder(engine).closed
+    assert first is not second
+    assert (first.closed, second.closed) == (True, True)
 
 
 async def test_one_that_is_closed_while_it_starts_does_not_start(fake: FakeLlama) -> None:
