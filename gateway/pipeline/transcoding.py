@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 R = TypeVar("R")
 PIECE = 0.1
 """Seconds of sound that a pooled encoder is given at a time: a hop to a thread and back costs about 20 µs."""
+_RAW_PIECE = 0.2
+"""Seconds of sound that are made into a raw format at a time: at most 0.2 ms on the loop."""
 ENCODED_AHEAD = 0.5
 """Seconds of encoded sound that may wait for the listener."""
 
@@ -159,6 +161,9 @@ class RawTranscoder:
         self._padding = stream.format.silence * frame_samples if pad_last else b""
         # The header of a container travels with the first frame.
         self._head = stream.format.header_bytes
+        self._piece = round(_RAW_PIECE * stream.source_rate) * SAMPLE_WIDTH
+        self._rest = memoryview(b"")
+        """PCM that is not encoded yet."""
         self._data = memoryview(b"")
         self._size = 0
         self._offset = 0
@@ -197,7 +202,7 @@ class RawTranscoder:
         return frame
 
     async def _fill(self) -> None:
-        pcm = await self._source.get()
+        pcm = self._rest or await self._source.get()
         began = time.perf_counter()
         if pcm is None:
             self._done = True
@@ -205,7 +210,9 @@ class RawTranscoder:
             made = self._stream.finish() if self._fed else b""
         else:
             self._fed = True
-            made = self._stream.encode(pcm)
+            # An engine that gives a whole utterance at once would otherwise keep the loop from everybody else.
+            self._rest = memoryview(pcm)[self._piece :]
+            made = self._stream.encode(bytes(pcm[: self._piece]))
         self.encoder_time += time.perf_counter() - began
         rest = self._data[self._offset :]
         self._data = memoryview(bytes(rest) + made if rest else made)

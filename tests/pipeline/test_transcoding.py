@@ -96,6 +96,22 @@ async def test_raw_frames_joined_are_the_encoders_stream(name: str) -> None:
     check_positions(frames, 10_007)
 
 
+async def test_a_whole_utterance_at_once_is_encoded_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    encode = AudioStream.encode
+
+    def watched(stream: AudioStream, pcm: bytes) -> bytes:
+        sizes.append(len(pcm))
+        return encode(stream, pcm)
+
+    pcm = noise(10 * RATE).tobytes()
+    monkeypatch.setattr(AudioStream, "encode", watched)
+    frames = await drain(RawTranscoder(Pieces([pcm]), formats.find("mulaw").open(RATE, 8000), 160))
+    assert (max(sizes), sum(sizes)) == (RATE // 5 * 2, len(pcm))
+    assert {len(frame.data) for frame in frames} == {160}
+    check_positions(frames, 80_000)
+
+
 @pytest.mark.parametrize("name", RAW)
 @pytest.mark.parametrize("samples", [1, 159, 160, 161, 8000, 8001])
 async def test_padded_frames_all_have_one_length_and_end_in_silence(name: str, samples: int) -> None:
