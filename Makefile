@@ -47,7 +47,7 @@ $(BIN)/python:
 $(VENV)/.engines: $(BIN)/python pyproject.toml
 	@echo "Installing the engines (several minutes, the first time)"
 	@$(BIN)/python -m pip install --disable-pip-version-check -q $(TORCH)
-	@$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[test,orpheus,engines]'
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[test,orpheus,piper,engines]'
 	@touch $@
 
 # One stamp for each set of packages: the second time nothing is asked of pip at all.

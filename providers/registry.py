@@ -43,6 +43,14 @@ class Row:
 PROVIDERS: dict[str, Row] = {
     "hibari": Row("providers.hibari:Hibari", None, "Neural English voices on the CPU, weights in the wheel."),
     "mock_tone": Row("providers.tone:Tone", None, "A sine tone as long as the text, for tests and benchmarks."),
+    "piper": Row(
+        "providers.piper.engine:Piper",
+        "pip install 'voxwire[piper]'",
+        "Piper voices, streamed within a sentence. GPL-3.",
+    ),
+    "openai_speech": Row(
+        "providers.openai_speech:OpenAISpeech", None, "Any server with OpenAI's speech API, streamed on as it comes."
+    ),
     "orpheus": Row(
         "providers.orpheus.engine:Orpheus",
         "pip install 'voxwire[orpheus]'",

@@ -33,3 +33,9 @@ def snac_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.support import snac_weights
 
     return snac_weights.write(tmp_path_factory.mktemp("snac"))
+
+
+@pytest.fixture(scope="session")
+def piper_shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Piper voices that were taken apart are kept, for this run."""
+    return tmp_path_factory.mktemp("piper")

