@@ -78,7 +78,7 @@ class Orpheus:
     def _new_health(self) -> Health:
         given = self.settings
         breaker = Breaker(given.failures, given.probe_interval, given.longest_probe_interval)
-        return Health(breaker, self._probe, time.monotonic)
+        return Health(breaker, self._probe, self._glance, given.check_interval, time.monotonic)
 
     # ---- what the gateway may know
 
@@ -99,8 +99,10 @@ class Orpheus:
     @property
     def detail(self) -> str | None:
         """For whoever runs the gateway: what was found at the start."""
-        places = f"{self.places} places" if self._server else "llama-server not reached yet"
-        return f"{places}; SNAC: {self.decoder.backend}" if self._started else None
+        if not self._started:
+            return None
+        places = f"{self.places} places; " if self._server else ""
+        return f"{places}SNAC: {self.decoder.backend}"
 
     @property
     def decoder(self) -> Decoder:
@@ -161,6 +163,10 @@ class Orpheus:
         if not any(token >= FIRST_AUDIO for token in said):
             raise NoSpeech("the model behind llama-server does not speak as Orpheus does")
         self._learn(server)
+
+    async def _glance(self) -> None:
+        """Whether it is still up, and has as many slots as before."""
+        self._learn(await self.llama.server())
 
     def _learn(self, server: Server) -> None:
         if server == self._server:

@@ -11,19 +11,23 @@ from providers.orpheus.breaker import Breaker
 
 log = logging.getLogger(__name__)
 
+Ask = Callable[[], Awaitable[None]]
 Now = Callable[[], float]
 
 
 class Health:
-    """``probe`` returns if the server can serve, and raises a ``ProviderError`` if not.
+    """``probe`` returns if the server can serve, and raises a ``ProviderError`` if not; ``glance`` does the same for
+    less, and is called every ``interval`` seconds while nothing is wrong, so that what nobody has asked for is known.
 
-    While the breaker is closed nothing is done. When it opens, a task probes until the server is well again; it
-    belongs to whoever calls ``start`` and ``close``.
+    When the breaker opens, a task probes until the server is well again. It belongs to whoever calls ``start`` and
+    ``close``.
     """
 
-    def __init__(self, breaker: Breaker, probe: Callable[[], Awaitable[None]], now: Now) -> None:
+    def __init__(self, breaker: Breaker, probe: Ask, glance: Ask, interval: float, now: Now) -> None:
         self._breaker = breaker
         self._probe = probe
+        self._glance = glance
+        self._interval = interval
         self._now = now
         self._cause: ProviderError | None = None
         self._opened = asyncio.Event()
@@ -44,7 +48,7 @@ class Health:
     async def start(self) -> None:
         """Probe once; a failure is kept as the trouble, not raised."""
         try:
-            await self._try()
+            await _try(self._probe)
         except ProviderError as error:
             self._open(error)
         if self._task is None and not self._closed:
@@ -79,30 +83,45 @@ class Health:
 
     async def _watch(self) -> None:
         while True:
-            await self._opened.wait()
-            self._opened.clear()
-            while not self._breaker.closed:
-                await asyncio.sleep(self._breaker.wait(self._now()))
-                if self._breaker.probe(self._now()):
-                    await self._tried()
-            self.well.set()
-            log.info("engine orpheus takes requests again")
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._opened.wait()
+            except TimeoutError:
+                await self._glanced()
+            else:
+                await self._recover()
 
-    async def _tried(self) -> None:
+    async def _glanced(self) -> None:
         try:
-            await self._try()
+            await _try(self._glance)
+        except ProviderError as error:
+            self.failed(error)
+
+    async def _recover(self) -> None:
+        self._opened.clear()
+        while not self._breaker.closed:
+            await asyncio.sleep(self._breaker.wait(self._now()))
+            if self._breaker.probe(self._now()):
+                await self._probed()
+        self.well.set()
+        log.info("engine orpheus takes requests again")
+
+    async def _probed(self) -> None:
+        try:
+            await _try(self._probe)
         except ProviderError as error:
             self._cause = error
             self._breaker.probed(self._now(), ok=False)
         else:
             self._breaker.probed(self._now(), ok=True)
 
-    async def _try(self) -> None:
-        try:
-            await self._probe()
-        except ProviderError:
-            raise
-        except Exception as error:
-            log.exception("the probe of llama-server failed")
-            # Whatever it is, it must not end the task that would notice the recovery.
-            raise EngineFailed("llama-server could not be asked") from error
+
+async def _try(ask: Ask) -> None:
+    """Raises a ``ProviderError``, whatever ``ask`` raises: it must not end the task that would notice the recovery."""
+    try:
+        await ask()
+    except ProviderError:
+        raise
+    except Exception as error:
+        log.exception("llama-server could not be asked")
+        raise EngineFailed("llama-server could not be asked") from error

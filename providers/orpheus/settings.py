@@ -32,6 +32,7 @@ class OrpheusSettings(BaseSettings):
     attempts: int = Field(3, ge=1, le=10)
     retry_delay: float = Field(0.2, ge=0)
     failures: int = Field(3, ge=1)
+    check_interval: float = Field(15.0, gt=0)
     probe_interval: float = Field(1.0, gt=0)
     longest_probe_interval: float = Field(15.0, gt=0)
 

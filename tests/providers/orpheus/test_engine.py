@@ -34,6 +34,7 @@ from providers.orpheus.speech import AHEAD
 from providers.registry import PROVIDERS
 from tests.support.fake_llama import Abort, FakeLlama, Flood, Hang, Raw, Say, Status, Stop, Wait, event, frame, frames
 from tests.support.fake_snac import FakeDecoder, sound
+from tests.support.virtual_time import virtual_time
 
 CODES = [tuple((token - 128_266) % 4096 for token in frame(number)) for number in range(1000)]
 
@@ -327,12 +328,17 @@ async def test_a_failure_in_the_middle_comes_behind_the_sound_before_it_and_is_f
     assert len(fake.requests) == 1
 
 
-async def test_a_stall_in_the_middle_is_an_error_within_its_time(fake: FakeLlama) -> None:
-    engine = made(fake, token_timeout=0.2)
-    await engine.start()
-    fake.next(Say(frames(5)), Hang())
-    assert await heard_before(engine, EngineUnavailable) == sound(*CODES[:5])
-    await engine.close()
+@virtual_time
+async def test_a_stall_in_the_middle_is_an_error_after_its_time() -> None:
+    now = asyncio.get_running_loop().time
+    async with FakeLlama() as fake:
+        engine = made(fake)
+        await engine.start()
+        fake.next(Say(frames(5)), Hang())
+        began = now()
+        assert await heard_before(engine, EngineUnavailable) == sound(*CODES[:5])
+        assert round(now() - began, 1) == 5.0
+        await engine.close()
 
 
 async def test_after_failures_in_a_row_nothing_is_asked_until_a_probe_succeeds(fake: FakeLlama) -> None:
@@ -392,6 +398,25 @@ async def test_a_server_that_comes_back_with_other_slots_is_used_as_it_is(fake: 
     await engine.close()
 
 
+async def test_a_server_that_was_replaced_while_nobody_spoke_is_noticed(fake: FakeLlama) -> None:
+    engine = made(fake, check_interval=0.01)
+    await engine.start()
+    fake.props = Status(200, b'{"total_slots":2}')
+    await until(lambda: engine.places == 2)
+    await engine.close()
+
+
+async def test_a_server_that_goes_while_nobody_speaks_is_noticed_and_found_again(fake: FakeLlama) -> None:
+    engine = made(fake, check_interval=0.01)
+    await engine.start()
+    await fake.stop()
+    await until(lambda: engine.trouble is not None)
+    assert str(engine.trouble) == "llama-server does not answer"
+    await fake.start()
+    await engine.health.well.wait()
+    await engine.close()
+
+
 # ---- start and end
 
 
@@ -403,7 +428,7 @@ async def test_it_starts_without_its_server_and_finds_it_when_it_is_there() -> N
     await engine.start()
     assert str(engine.trouble) == "llama-server does not answer"
     assert engine.places == 1
-    assert engine.detail == "llama-server not reached yet; SNAC: a fake"
+    assert engine.detail == "SNAC: a fake"
     async with fake:
         await engine.health.well.wait()
         assert engine.trouble is None

@@ -16,6 +16,12 @@ class Server:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.asked: list[float] = []
+        self.glances: list[float] = []
+
+    async def glance(self) -> None:
+        self.glances.append(asyncio.get_running_loop().time() - 1000)
+        if self.error is not None:
+            raise self.error
 
     async def probe(self) -> None:
         self.asked.append(asyncio.get_running_loop().time() - 1000)
@@ -24,19 +30,20 @@ class Server:
 
 
 def health(server: Server) -> Health:
-    return Health(Breaker(2, 1.0, 4.0), server.probe, asyncio.get_running_loop().time)
+    return Health(Breaker(2, 1.0, 4.0), server.probe, server.glance, 15.0, asyncio.get_running_loop().time)
 
 
 DOWN = EngineUnavailable("it is down")
 
 
 @virtual_time
-async def test_a_server_that_is_well_is_asked_once() -> None:
+async def test_a_server_that_is_well_is_probed_once_and_then_looked_at() -> None:
     server = Server()
     watched = health(server)
     await watched.start()
-    await asyncio.sleep(100)
+    await asyncio.sleep(50)
     assert server.asked == [0]
+    assert server.glances == [15, 30, 45]
     assert watched.trouble is None
     await watched.close()
 
@@ -52,6 +59,22 @@ async def test_one_that_is_down_at_the_start_is_asked_until_it_is_well() -> None
     await watched.well.wait()
     assert [round(at) for at in server.asked] == [0, 1, 3, 7, 11]
     assert watched.trouble is None
+    await watched.close()
+
+
+@virtual_time
+async def test_one_that_goes_while_nobody_asks_is_known_to_be_gone() -> None:
+    server = Server()
+    watched = health(server)
+    await watched.start()
+    server.error = DOWN
+    await asyncio.sleep(30.5)
+    assert str(watched.trouble) == "it is down"
+    server.error = None
+    await watched.well.wait()
+    await asyncio.sleep(40)
+    assert [round(at) for at in server.asked] == [0, 31]
+    assert [round(at) for at in server.glances] == [15, 30, 46, 61]
     await watched.close()
 
 
