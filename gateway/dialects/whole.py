@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from audio import wav
 from gateway.dialects.responder import Produce, speech
-from gateway.errors import NothingToSpeak, Overloaded, VoxwireError
+from gateway.errors import NothingToSpeak, Overloaded, UnknownSession, VoxwireError
 from gateway.events import Audio, Ended, Event, Failed
 from gateway.runtime import Gateway
 from gateway.session.recording import Recording
@@ -53,6 +53,8 @@ class Spoken:
         return len(self.wav_header) + self.samples * SAMPLE_WIDTH
 
 
+_NO_ROOM = "there is no room to keep the whole speech until it is sent: stream it, or try later"
+
 Tell = Callable[[Spoken], None]
 Describe = Callable[[Spoken], Mapping[str, Any]]
 
@@ -74,8 +76,11 @@ def whole(gateway: Gateway, plan: Plan, text: str, dialect: str, tell: Tell) -> 
             await speech(gateway.sessions, plan, text, dialect, token)(listener.take)
             tell(listener.spoken())
             await _say(recording, emit)
+        except UnknownSession as error:
+            raise Overloaded(_NO_ROOM) from error
         finally:
             recording.close(complete=False)
+            gateway.recordings.forget(token)
 
     return produce
 
@@ -104,7 +109,7 @@ class _Listener:
             await self._shelf.settled()
         self._recording.add(pcm)
         if self._recording.truncated:
-            raise Overloaded("there is no room to keep the whole speech until it ends: stream it, or try later")
+            raise Overloaded(_NO_ROOM)
 
     def spoken(self) -> Spoken:
         recording, first = self._recording, self._first
@@ -115,11 +120,11 @@ class _Listener:
 
 
 async def _say(recording: Recording, emit: Emit) -> None:
-    """All that was kept. The recording is open still, so that nobody else's takes its place."""
+    """All that was kept. From now on it is only kept for this listener, who may be slow, and makes room for others."""
     count = position = 0
     async with aclosing(recording.follow()) as pieces:
-        while position * SAMPLE_WIDTH < recording.size:
-            piece = await anext(pieces)
+        async for piece in pieces:
+            recording.close(complete=False)
             samples = len(piece) // SAMPLE_WIDTH
             await emit(Audio(piece, count, position, samples))
             count += 1

@@ -196,15 +196,23 @@ class Recordings:
             key, (expires, _) = next(iter(self._over.items()))
             if expires > now and self.size + room <= self._limit and len(self._over) <= MAX_KEPT:
                 break
-            self._forget(key)
+            self.forget(key)
         # Where the disk does not keep up, what is on it already stays: to drop that would free no memory.
         while self._fresh and not self.shelf.fits(room):
             key, recording = self._fresh.popitem(last=False)
             if recording.in_memory:
-                self._forget(key)
+                self.forget(key)
         # Or a few who read slowly could keep everybody else's out.
         while self._lingering and self.size + room > self._limit:
             self._drop(next(iter(self._lingering)))
+
+    def forget(self, key: str) -> None:
+        """Keep a recording that is over no longer. Who follows it gets the rest of it while there is room."""
+        _, recording = self._over.pop(key, (0.0, None))
+        self._fresh.pop(key, None)
+        if recording is not None:
+            recording.wanted = False
+            self._release(recording)
 
     def __len__(self) -> int:
         return len(self._live) + len(self._over)
@@ -238,7 +246,7 @@ class Recordings:
             del self._live[recording.key]
         if self._closed:
             return
-        self._forget(recording.key)
+        self.forget(recording.key)
         self._over[recording.key] = (self._clock.now() + self._ttl, recording)
         self._fresh[recording.key] = recording
         # Without its end nobody gets it; that it was there is remembered.
@@ -252,13 +260,6 @@ class Recordings:
 
     def _fits(self, size: int) -> bool:
         return self.size + size <= self._limit and self.shelf.fits(size)
-
-    def _forget(self, key: str) -> None:
-        _, recording = self._over.pop(key, (0.0, None))
-        self._fresh.pop(key, None)
-        if recording is not None:
-            recording.wanted = False
-            self._release(recording)
 
     def _release(self, recording: Recording) -> None:
         if not recording.closed or recording.wanted or recording.gone:

@@ -33,7 +33,7 @@ from tests.support.engines import Broken, Hang, Mark, Raise, Say, Scripted, Wait
 from tests.support.serving import Served, serving
 from tests.support.virtual_time import virtual_time
 
-EXAMPLES = Path(__file__).with_name("orpheus_fastapi_examples.md").read_text()
+EXAMPLES = Path(__file__).with_name("orpheus_fastapi_examples.txt").read_text()
 HELLO = {"text": "Hello."}
 ROUTES = ("/api/tts", "/api/tts/wav", "/api/tts/stream")
 
@@ -735,10 +735,3 @@ async def test_what_does_not_fit_into_memory_waits_on_the_disk() -> None:
         assert pcm_of_wav(answer.content) == b"".join(sound(1000, level) for level in range(1, 101))
         shelf = served.gateway.recordings.shelf
         assert (shelf.in_memory, shelf.on_disk, served.gateway.recordings.size) == (0, 0, 0)
-
-
-async def test_an_answer_can_not_be_fetched_as_the_file_of_a_session() -> None:
-    async with serving(engines=[Scripted()]) as served, client(served) as made:
-        await post(served, "/api/tts/wav")
-        for key in list(served.gateway.recordings._over):
-            assert (await made.get(f"/v1/tts/sessions/{key}/file")).status_code == 404

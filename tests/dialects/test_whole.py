@@ -21,7 +21,7 @@ from gateway.events import Audio, Ended, Event, Pace, SpeechRequest
 from gateway.runtime import Gateway
 from tests.support.engines import Say, Scripted, sound
 from tests.support.rig import gateway
-from tests.support.virtual_time import settle, virtual_time
+from tests.support.virtual_time import outcome, settle, virtual_time
 
 TEXT = "Hello."
 
@@ -55,7 +55,7 @@ async def rig(engine: Scripted, **options: int) -> AsyncIterator[Gateway]:
         yield made
         await made.recordings.shelf.settled()
         shelf = made.recordings.shelf
-        assert (made.recordings.size, shelf.in_memory, shelf.on_disk) == (0, 0, 0)
+        assert (made.recordings.size, len(made.recordings), shelf.in_memory, shelf.on_disk) == (0, 0, 0, 0)
 
 
 @virtual_time
@@ -132,6 +132,27 @@ async def test_a_listener_who_goes_while_it_is_sent_leaves_nothing() -> None:
         task.cancel()
         await asyncio.wait([task])
         assert made.recordings.size == 0
+
+
+@virtual_time
+async def test_one_who_reads_slowly_keeps_nobody_elses_out() -> None:
+    engine = Scripted()
+    engine.on(TEXT, Say(sound(1000)))
+    async with rig(engine, recording_bytes=4 * 48_000) as made:
+        slow, others = Taken(), [Taken() for _ in range(4)]
+        slow.gate.clear()
+        waiting = asyncio.create_task(outcome(spoken_by(made, [])(slow.take)))
+        await settle()
+        for other in others:
+            other.gate.clear()
+        tasks = [asyncio.create_task(outcome(spoken_by(made, [])(other.take))) for other in others]
+        await settle()
+        for taken in (slow, *others):
+            taken.gate.set()
+        assert isinstance(await waiting, Overloaded)
+        assert not any(isinstance(event, Ended) for event in slow.events)
+        await asyncio.wait(tasks)
+        assert b"".join(others[-1].pieces) == sound(1000)
 
 
 @settings(deadline=None)
