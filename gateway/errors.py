@@ -6,6 +6,7 @@
      │   ├─ UnknownVoice        unknown_voice        400
      │   ├─ UnknownProvider     unknown_provider     400
      │   ├─ BadOption           bad_option           400
+     │   ├─ BadClip             bad_clip             400
      │   ├─ UnsupportedFormat   unsupported_format   400
      │   ├─ NothingToSpeak      nothing_to_speak     400
      │   ├─ TextTooLong         text_too_long        400
@@ -67,6 +68,10 @@ class UnknownProvider(BadRequest):
 
 class BadOption(BadRequest):
     code = "bad_option"
+
+
+class BadClip(BadRequest):
+    code = "bad_clip"
 
 
 class UnsupportedFormat(BadRequest):
@@ -148,6 +153,7 @@ _BY_CODE: dict[str, type[VoxwireError]] = {
     UnknownVoice.code: UnknownVoice,
     UnknownProvider.code: UnknownProvider,
     BadOption.code: BadOption,
+    BadClip.code: BadClip,
     "engine_busy": Overloaded,
 }
 

@@ -27,6 +27,18 @@ class Voice:
     sample_rate: int
     gender: str | None = None
     description: str | None = None
+    prompt: bytes | None = field(default=None, repr=False)
+    """Of a voice that was made from a clip or a description: what ``Cloning`` or ``Designing`` gave back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Sound to make a voice from, decoded and bounded by the gateway: s16le mono."""
+
+    pcm: bytes = field(repr=False)
+    sample_rate: int
+    transcript: str | None = None
+    """What is said in it, where the caller knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +159,12 @@ class BadOption(ProviderError):
     code = "bad_option"
 
 
+class BadClip(ProviderError):
+    """A clip is too short, too long, silent, or otherwise none that a voice can be made from."""
+
+    code = "bad_clip"
+
+
 class UnknownVoice(ProviderError):
     """The provider has no voice of that id."""
 
@@ -242,3 +260,24 @@ class Watched(Protocol):
     @property
     def trouble(self) -> ProviderError | None:
         """Why a segment would fail if it were asked for now; ``None`` where nothing is known to be wrong."""
+
+
+@runtime_checkable
+class Cloning(Protocol):
+    """An engine that speaks with a voice made from a clip. A ``Voice`` with such a ``prompt`` is none of ``voices``, and
+    ``synthesize`` takes it all the same."""
+
+    async def clone(self, clip: Clip) -> Voice:
+        """A voice like that of the clip, whose ``id`` and ``name`` the caller replaces. Its ``prompt`` is at most a few
+        megabytes, holds no code (not a pickle), and is checked when it comes back: it was kept where others may have
+        written. Raises ``BadClip``, or as ``synthesize`` does."""
+        ...
+
+
+@runtime_checkable
+class Designing(Protocol):
+    """An engine that speaks with a voice made from a description, such as "a calm old man"."""
+
+    async def design(self, description: str, language: str | None = None) -> Voice:
+        """As ``Cloning.clone``. Raises ``BadOption`` for a description that it cannot take."""
+        ...
