@@ -243,6 +243,17 @@ class Accounted(Protocol):
 
 
 @runtime_checkable
+class Credentialed(Protocol):
+    """An engine in front of a service that tells its callers apart by credentials."""
+
+    def with_credentials(self, credentials: Mapping[str, str]) -> Provider:
+        """The same engine, which asks the service in another's name. It needs no start and no close of its own, has the
+        places of that other's account, and is told of with the same id. No error, log or metric shows what it was
+        given. Raises ``BadOption``."""
+        ...
+
+
+@runtime_checkable
 class Tunable(Protocol):
     """An engine with options of its own, such as the temperature of its sampling."""
 
