@@ -82,7 +82,7 @@ class Decoder:
         if self._closed or self._loading is not None:
             raise DecoderClosed("a decoder is started once")
         loop = asyncio.get_running_loop()
-        # One thread loads. It is not the only one afterwards, but CUDA's work is made and done on one like it.
+        # A thread of its own loads: how many are wanted later is only known then.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="snac-load")
         self._loading = loop.run_in_executor(self._pool, _load, self._choose, self._options)
         # Whoever cancels a start does not stop the thread; `close` waits for it.
@@ -90,11 +90,11 @@ class Decoder:
         try:
             backend = self._loading.result().backend
         except BaseException:
-            self._pool.shutdown(wait=False)
+            self._pool.shutdown(wait=True)
             raise
         if self._closed:
             raise DecoderClosed("the decoder was closed")
-        self._pool.shutdown(wait=False)
+        self._pool.shutdown(wait=True)
         self._pool = ThreadPoolExecutor(backend.workers, thread_name_prefix="snac")
         self._service = Service(backend, self._pool, exact=self._options.exact, max_streams=self._max_streams)
 
