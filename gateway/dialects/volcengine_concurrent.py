@@ -7,6 +7,7 @@ request, and semaphores that services share. Any engine can serve it.
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -28,11 +29,18 @@ from gateway.dialects.detail import invalid
 from gateway.dialects.refusal import authenticate, json_response, retry_headers
 from gateway.dialects.responder import Answer, FileForm, Produce
 from gateway.dialects.sse import SSE_HEADERS
-from gateway.errors import BadRequest, Unauthorized, UnknownVoice, UnsupportedFormat, VoxwireError
+from gateway.errors import (
+    BadRequest,
+    Unauthorized,
+    UnknownVoice,
+    UnsupportedFormat,
+    VoxwireError,
+    from_provider,
+)
 from gateway.events import Audio, Ended, Pace, Priority, SpeechRequest
 from gateway.runtime import Gateway
 from gateway.session.session import Emit, Plan
-from providers.base import SAMPLE_WIDTH
+from providers.base import SAMPLE_WIDTH, Credentialed, ProviderError
 
 DIALECT = "volcengine_concurrent"
 ENGINE = "volcano"
@@ -88,7 +96,7 @@ class Task(BaseModel):
     voice_type: str | None = Field(None, max_length=256)
     speed: float | None = Field(None, validation_alias=AliasChoices("speed", "speed_ratio"))
     volume: float | None = Field(None, validation_alias=AliasChoices("volume", "volume_ratio"))
-    pitch: float | None = Field(None, validation_alias=AliasChoices("pitch", "pitch_ratio"))
+    pitch: float | None = Field(None, gt=0, le=100, validation_alias=AliasChoices("pitch", "pitch_ratio"))
     encoding: str | None = None
 
     @model_validator(mode="after")
@@ -114,8 +122,13 @@ class Task(BaseModel):
         return asked
 
     def options(self) -> dict[str, float]:
-        asked = {"volume": self.volume, "pitch": self.pitch}
-        return {name: value for name, value in asked.items() if value is not None}
+        """As engines call them. Of the pitch this API knows the ratio of the frequencies, engines the semitones."""
+        asked = {}
+        if self.volume is not None:
+            asked["volume"] = self.volume
+        if self.pitch is not None:
+            asked["pitch"] = round(12 * math.log2(self.pitch), 3)
+        return asked
 
 
 class Credentials(BaseModel):
@@ -156,8 +169,19 @@ class Job:
     task: Task
 
 
-def plan(gateway: Gateway, task: Task, options: Mapping[str, Any]) -> Plan:
-    """Everything that a task names, found. Raises what ``Sessions.plan`` does."""
+def plan(gateway: Gateway, task: Task, account: Mapping[str, str]) -> Plan:
+    """Everything that a task names, found; spoken in the name of ``account`` where its engine knows callers apart.
+    Raises what ``Sessions.plan`` does, and ``BadOption`` for an account that cannot be one."""
+    planned = _found(gateway, task)
+    if not account or not isinstance(planned.provider, Credentialed):
+        return planned
+    try:
+        return replace(planned, provider=planned.provider.with_credentials(account))
+    except ProviderError as error:
+        raise from_provider(error) from None
+
+
+def _found(gateway: Gateway, task: Task) -> Plan:
     kind = task.kind()
     request = SpeechRequest(
         voice=task.voice_type or DEFAULT_VOICE,
@@ -166,7 +190,7 @@ def plan(gateway: Gateway, task: Task, options: Mapping[str, Any]) -> Plan:
         pace=Pace.BURST,
         priority=Priority.BATCH,
         frame_ms=200,
-        options=options,
+        options=task.options(),
     )
     try:
         return gateway.sessions.plan(request)
@@ -214,15 +238,15 @@ class Batch:
     """One request: its tasks, and what they are to be spoken with."""
 
     def __init__(
-        self, gateway: Gateway, body: BatchBody, options: Mapping[str, Any], semaphore: Capacity | None
+        self, gateway: Gateway, body: BatchBody, account: Mapping[str, str], semaphore: Capacity | None
     ) -> None:
         self._gateway = gateway
         self._jobs = [Job(index, task) for index, task in enumerate(body.tasks)]
-        self._options = options
+        self._account = account
         self._semaphore = semaphore
 
     async def _make(self, job: Job) -> Made:
-        planned = plan(self._gateway, job.task, {**job.task.options(), **self._options})
+        planned = plan(self._gateway, job.task, self._account)
         if self._semaphore is None:
             made = await spoken(self._gateway.sessions, planned, job.task.words, DIALECT)
         else:
@@ -331,14 +355,18 @@ def is_admin(gateway: Gateway, request: Request) -> bool:
     return True
 
 
-def credentials(body: BatchBody) -> tuple[str, SecretStr] | None:
+def account_of(body: BatchBody) -> dict[str, str]:
     """The caller's own account, where one was sent. Raises ``MissingCredentials`` for half of one."""
-    sent = body.credentials
-    if sent is None or not (sent.volcengine_tts_appid or sent.volcengine_tts_access_key.get_secret_value()):
-        return None
-    if not (sent.volcengine_tts_appid and sent.volcengine_tts_access_key.get_secret_value()):
+    sent = body.credentials or Credentials()
+    account = {
+        "volcengine_tts_appid": sent.volcengine_tts_appid,
+        "volcengine_tts_access_key": sent.volcengine_tts_access_key.get_secret_value(),
+    }
+    if not any(account.values()):
+        return {}
+    if not all(account.values()):
         raise MissingCredentials("Missing or invalid credentials: an account is an appid and an access key.")
-    return sent.volcengine_tts_appid, sent.volcengine_tts_access_key
+    return account
 
 
 # ---- the index
@@ -409,15 +437,14 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
     async def generate(request: Request) -> Answer:
         gateway.rate_limit.count(request.client.host if request.client else "")
         body = BatchBody.model_validate(await read(request, MAX_BYTES))
-        credentials(body)
-        options: dict[str, Any] = {}
+        account = account_of(body)
         semaphore = None
         if body.external_semaphore_id is not None:
             semaphore = await capacities.get(body.external_semaphore_id)
             if semaphore is None:
                 raise SemaphoreNotFound("External semaphore not found or access denied.")
         writing = writing_for(request.headers.get("accept", ""))
-        produce = Batch(gateway, body, options, semaphore).produce(writing)
+        produce = Batch(gateway, body, account, semaphore).produce(writing)
         form = FileForm(DIALECT, writing.headers, refused)
         return Answer(produce, form, gateway.metrics, settings.send_timeout)
 

@@ -221,10 +221,43 @@ async def test_speed_volume_and_pitch_reach_the_engine_or_are_refused() -> None:
         )
     assert [result.get("error_code") for result in answer.json()["results"]] == [None, "bad_option"]
     (segment,) = engine.segments
-    assert (segment.speed, dict(segment.options), segment.batch) == (1.5, {"volume": 2.0, "pitch": 0.5}, True)
+    assert (segment.speed, dict(segment.options), segment.batch) == (1.5, {"volume": 2.0, "pitch": -12.0}, True)
     async with serving(engines=[Scripted()]) as served:
         (result,) = (await batch(served, {"prompt": "One.", "volume": 2})).json()["results"]
     assert result["error_code"] == "bad_option"
+
+
+async def test_an_account_of_the_callers_own_is_what_the_engine_asks_in() -> None:
+    class Service(Scripted):
+        def __init__(self, account: str = "ours") -> None:
+            super().__init__()
+            self.account, self.places = account, 1
+            self.asked: list[str] = []
+
+        def with_credentials(self, credentials: Mapping[str, str]) -> Service:
+            if credentials["volcengine_tts_access_key"] != "right":
+                raise base.BadOption("engine 'scripted' cannot use these")
+            other = Service(credentials["volcengine_tts_appid"])
+            other.asked = self.asked
+            return other
+
+        async def synthesize(self, segment: Segment) -> AsyncGenerator[PcmChunk, None]:
+            self.asked.append(self.account)
+            yield PcmChunk(sound(20))
+
+    def account(key: str) -> dict[str, str]:
+        return {"volcengine_tts_appid": "theirs", "volcengine_tts_access_key": key}
+
+    engine = Service()
+    async with serving(engines=[engine]) as served:
+        theirs = await batch(served, {"prompt": "a"}, credentials=account("right"))
+        wrong = await batch(served, {"prompt": "a"}, credentials=account("wrong-secret"))
+        ours = await batch(served, {"prompt": "a"})
+    assert engine.asked == ["theirs", "ours"]
+    assert theirs.json()["results"][0]["success"]
+    assert ours.json()["results"][0]["success"]
+    assert wrong.json()["results"][0]["error_code"] == "bad_option"
+    assert "wrong-secret" not in wrong.text
 
 
 async def test_a_client_that_vanishes_ends_its_batch() -> None:
