@@ -56,6 +56,9 @@ PROVIDERS: dict[str, Row] = {
         "pip install 'voxwire[orpheus]'",
         "Orpheus from llama-server, decoded by SNAC: expressive English voices, best on a GPU.",
     ),
+    "volcano": Row(
+        "providers.volcano.engine:Volcano", None, "Volcano Engine (Doubao): text streams up while sound comes down."
+    ),
 }
 
 

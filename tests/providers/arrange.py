@@ -20,6 +20,7 @@ import pytest
 from providers.base import MissingDependency, Provider
 from providers.openai_speech import OpenAISpeech, OpenAISpeechSettings
 from providers.registry import PROVIDERS, load
+from tests.support import volcano
 from tests.support.llama import LlamaServer
 from tests.support.required import required
 from tests.support.serving import serving
@@ -61,22 +62,38 @@ async def _piper(piper_shelf: Path) -> AsyncIterator[Provider]:
 
 @asynccontextmanager
 async def _openai_speech() -> AsyncIterator[Provider]:
-    """Another Voxwire's door for OpenAI's clients, on a loop of its own: its tasks are none of the engine's."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="another gateway")
-    thread.start()
-    other = serving(engines=["mock_tone"])
+    """Another Voxwire's door for OpenAI's clients."""
+    async with _elsewhere(serving(engines=["mock_tone"])) as served:
+        url = f"{served.http}/v1"
+        yield OpenAISpeech(OpenAISpeechSettings(_env_file=None, url=url, voices=("en-US-mock-1",)))
 
-    async def elsewhere(work: Coroutine[Any, Any, T]) -> T:
+
+@asynccontextmanager
+async def _volcano() -> AsyncIterator[Provider]:
+    from providers.volcano.engine import Volcano
+    from providers.volcano.settings import VolcanoSettings
+
+    async with _elsewhere(volcano.serving()) as service:
+        service.account("key")
+        yield Volcano(VolcanoSettings(_env_file=None, url=service.url, api_key="key"))
+
+
+@asynccontextmanager
+async def _elsewhere(server: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+    """On a loop of its own: its tasks are none of the engine's."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="another loop")
+    thread.start()
+
+    async def there(work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
     try:
-        served = await elsewhere(other.__aenter__())
+        served = await there(server.__aenter__())
         try:
-            url = f"{served.http}/v1"
-            yield OpenAISpeech(OpenAISpeechSettings(_env_file=None, url=url, voices=("en-US-mock-1",)))
+            yield served
         finally:
-            await elsewhere(other.__aexit__(None, None, None))
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop))
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -87,6 +104,7 @@ ARRANGEMENTS: dict[str, Arrangement] = {
     "openai_speech": Arrangement(_openai_speech),
     "orpheus": Arrangement(_orpheus, ("llama_server", "snac_folder"), (pytest.mark.engines,), speaks=False),
     "piper": Arrangement(_piper, ("piper_shelf",), (pytest.mark.engines,)),
+    "volcano": Arrangement(_volcano),
 }
 
 
