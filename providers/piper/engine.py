@@ -54,7 +54,7 @@ class Piper:
         chosen = self._speakers.get(self.settings.voice or "")
         if chosen is not None:
             self._speakers = {chosen.voice.id: chosen, **self._speakers}
-        self._readers: OrderedDict[Path, Reader] = OrderedDict()
+        self.readers: OrderedDict[Path, Reader] = OrderedDict()
         self._loading = asyncio.Lock()
         self.lane = Lane(self.settings.lane_width, self.id, max_waiting=self.settings.max_waiting)
 
@@ -73,7 +73,7 @@ class Piper:
 
     async def close(self) -> None:
         await self.lane.close()
-        self._readers.clear()
+        self.readers.clear()
 
     async def voices(self) -> Sequence[Voice]:
         return tuple(speaker.voice for speaker in self._speakers.values())
@@ -94,14 +94,14 @@ class Piper:
     async def _reader(self, speaker: Speaker) -> Reader:
         """The voice, loaded. The one that was spoken longest ago makes room; who speaks with it keeps it until then."""
         model = speaker.model
-        if model not in self._readers:
+        if model not in self.readers:
             async with self._loading:
-                if model not in self._readers:
-                    self._readers[model] = await self.lane.run(self._load, speaker)
-        self._readers.move_to_end(model)
-        while len(self._readers) > self.settings.loaded:
-            self._readers.popitem(last=False)
-        return self._readers[model]
+                if model not in self.readers:
+                    self.readers[model] = await self.lane.run(self._load, speaker)
+        self.readers.move_to_end(model)
+        while len(self.readers) > self.settings.loaded:
+            self.readers.popitem(last=False)
+        return self.readers[model]
 
     def _load(self, speaker: Speaker) -> Reader:
         try:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,18 +53,32 @@ class Server:
 
 
 @contextmanager
-def serving(name: str, **settings: str) -> Iterator[Server]:
-    """Run one of ``peers`` on the server core; returns when it accepts connections."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def serving(name: str, *, cores: Collection[int] | None = (SERVER_CORE,), **settings: str) -> Iterator[Server]:
+    """Run one of ``peers`` on the server core, or on others, or (``None``) on those of this process; returns when it
+    accepts connections.
+    """
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.peers", name, str(port)], env={**os.environ, **_SETTINGS, **settings}
     )
-    try:
-        os.sched_setaffinity(process.pid, {SERVER_CORE})
-        _wait(process, port)
+    with stopped(process):
+        if cores is not None:
+            os.sched_setaffinity(process.pid, cores)
+        wait(process, port)
         yield Server(process, port)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End it on the way out."""
+    try:
+        yield
     finally:
         process.terminate()
         try:
@@ -74,7 +88,8 @@ def serving(name: str, **settings: str) -> Iterator[Server]:
             process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+def wait(process: subprocess.Popen[bytes], port: int) -> None:
+    """Until it accepts connections."""
     deadline = time.monotonic() + _START_LIMIT
     while time.monotonic() < deadline:
         if process.poll() is not None:

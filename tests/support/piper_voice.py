@@ -19,7 +19,34 @@ def write(folder: Path, name: str = "en_GB-random-high") -> Path:
     from piper.train.vits.models import SynthesizerTrn
 
     torch.manual_seed(7)
-    model: Any = SynthesizerTrn(
+    with warnings.catch_warnings():
+        # torch has a newer way to norm weights, and a newer exporter; Piper's voices were made by these.
+        warnings.simplefilter("ignore")
+        model = _model(SynthesizerTrn)
+        path = folder / f"{name}.onnx"
+        torch.onnx.export(
+            model,
+            (
+                torch.randint(0, len(_SYMBOLS), (1, 50)),
+                torch.tensor([50]),
+                torch.tensor([0.667, 1.0, 0.8]),
+                torch.tensor([0]),
+            ),
+            path,
+            opset_version=15,
+            dynamo=False,
+            input_names=["input", "input_lengths", "scales", "sid"],
+            output_names=["output"],
+            dynamic_axes={"input": {1: "phonemes"}, "output": {2: "time"}},
+        )
+    path.with_name(f"{path.name}.json").write_text(json.dumps(configuration()))
+    return path
+
+
+def _model(kind: Any) -> Any:
+    import torch
+
+    model = kind(
         n_vocab=len(_SYMBOLS),
         spec_channels=33,
         segment_size=32,
@@ -52,34 +79,14 @@ def write(folder: Path, name: str = "en_GB-random-high") -> Path:
         )[0].unsqueeze(1)
 
     model.forward = forward
-    path = folder / f"{name}.onnx"
-    inputs = (
-        torch.randint(0, len(_SYMBOLS), (1, 50)),
-        torch.tensor([50]),
-        torch.tensor([0.667, 1.0, 0.8]),
-        torch.tensor([0]),
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            model,
-            inputs,
-            path,
-            opset_version=15,
-            dynamo=False,
-            input_names=["input", "input_lengths", "scales", "sid"],
-            output_names=["output"],
-            dynamic_axes={"input": {1: "phonemes"}, "output": {2: "time"}},
-        )
-    path.with_name(f"{path.name}.json").write_text(json.dumps(configuration()))
-    return path
+    return model
 
 
 def configuration(speakers: dict[str, int] = SPEAKERS) -> dict[str, Any]:
     """What lies beside a voice."""
     return {
         "audio": {"sample_rate": 16000, "quality": "high"},
-        "espeak": {"voice": "en-gb"},
+        "espeak": {"voice": "en-gb-x-rp"},
         "language": {"code": "en_GB"},
         "inference": {"noise_scale": 0.667, "length_scale": 1, "noise_w": 0.8},
         "phoneme_type": "espeak",
