@@ -74,6 +74,8 @@ class Orpheus:
         self._attempts: set[Attempt] = set()
         self.health = self._new_health()
         self._started = False
+        self._closed = 0
+        """How often."""
 
     def _new_health(self) -> Health:
         given = self.settings
@@ -122,7 +124,9 @@ class Orpheus:
         in trouble until a probe finds it. Raises ``MissingDependency`` or ``EngineUnavailable`` for everything else."""
         if self._started:
             return
-        # A decoder is started once. One whose start was cancelled may still be loading, and is closed with the engine.
+        closed = self._closed
+        # A decoder is started once. One whose start failed or was cancelled goes first; it may still be loading.
+        await self._close_decoders()
         decoder = self._make_decoder(self.settings)
         self._decoders.append(decoder)
         try:
@@ -133,23 +137,29 @@ class Orpheus:
         except SnacError as error:
             raise EngineUnavailable(f"engine {self.id!r} cannot decode: {error}") from error
         self.health = self._new_health()
-        if decoder in self._decoders:
+        if closed == self._closed:
             await self.health.start()
-        if decoder not in self._decoders:
+        if closed != self._closed:
             raise EngineUnavailable(f"engine {self.id!r} was closed while it started")
         self._started = True
 
     async def close(self) -> None:
         """Whoever speaks is told. It may be started again."""
         self._started = False
-        decoders, self._decoders = self._decoders, []
+        self._closed += 1
         await self.health.close()
         self.slots.refuse(EngineUnavailable(_CLOSED))
         for attempt in tuple(self._attempts):
             attempt.cut(EngineUnavailable(_CLOSED))
-        for decoder in decoders:
-            await decoder.close()
+        await self._close_decoders()
         await self.llama.close()
+
+    async def _close_decoders(self) -> None:
+        while self._decoders:
+            decoder = self._decoders[-1]
+            await decoder.close()
+            if decoder in self._decoders:
+                self._decoders.remove(decoder)
 
     async def _probe(self) -> None:
         """Whether the server is up and its model says audio tokens. Its slots are read again: it may be another."""
@@ -212,8 +222,9 @@ class Orpheus:
     def _check_ready(self) -> None:
         if not self._started:
             raise EngineUnavailable(_CLOSED)
-        if self.trouble is not None:
-            raise self.trouble
+        trouble = self.trouble
+        if trouble is not None:
+            raise trouble
 
     async def _attempt(self, asked: Prompt, given: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
         # One seed for the tokens and for the decoder's noise: with it a segment can be made again.
