@@ -31,6 +31,7 @@ from gateway.errors import (
 from gateway.events import Audio, Ended, Pace, SpeechRequest
 from gateway.runtime import Gateway
 from gateway.session.session import Plan
+from providers.base import Tunable
 
 DIALECT = "openai"
 FRAME_MS = 100
@@ -56,6 +57,9 @@ FORMATS: dict[str, tuple[str, int | None]] = {
 """Our format and the rate, by the name in ``response_format``; without a rate the voice's own is taken."""
 
 
+_INSTRUCTIONS = "instructions"
+
+
 class UnknownModel(VoxwireError):
     code = "model_not_found"
     http_status = 404
@@ -79,7 +83,7 @@ class VoiceReference(BaseModel):
 
 
 class SpeechBody(BaseModel):
-    """What ``POST /v1/audio/speech`` takes. ``instructions`` are for models that follow some; none does yet."""
+    """What ``POST /v1/audio/speech`` takes. ``instructions`` are for engines that follow some."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -122,11 +126,15 @@ def plan(gateway: Gateway, body: SpeechBody) -> Plan:
         frame_ms=FRAME_MS,
     )
     try:
-        return gateway.sessions.plan(request)
+        planned = gateway.sessions.plan(request)
     except UnknownVoice:
         if voice not in VOICES:
             raise
-    return gateway.sessions.plan(replace(request, voice=None))
+        planned = gateway.sessions.plan(replace(request, voice=None))
+    if body.instructions and isinstance(planned.provider, Tunable) and _INSTRUCTIONS in planned.provider.option_names:
+        options = {_INSTRUCTIONS: body.instructions}
+        planned = gateway.sessions.plan(replace(planned.request, options=options))
+    return planned
 
 
 def _provider(gateway: Gateway, model: str | None) -> str | None:

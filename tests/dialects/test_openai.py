@@ -8,9 +8,9 @@ import io
 import itertools
 import json
 import wave
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import openai
@@ -416,3 +416,19 @@ async def test_a_client_that_never_reads_is_sent_little_and_then_let_go() -> Non
         assert 0 < session.playback.sent < 30
         assert engine.active == 0
         writer.transport.abort()
+
+
+async def test_instructions_go_to_an_engine_that_follows_some_and_bother_no_other() -> None:
+    class Following(Scripted):
+        option_names: ClassVar[frozenset[str]] = frozenset({"instructions"})
+
+        def check(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+            return options
+
+    following, deaf = Following(), Scripted()
+    for engine in (following, deaf):
+        async with serving(engines=[engine]) as served:
+            answer = await post(served, {**SPEECH, "instructions": "Whisper."})
+            assert answer.status_code == 200
+    assert [dict(segment.options) for segment in following.segments] == [{"instructions": "Whisper."}]
+    assert [dict(segment.options) for segment in deaf.segments] == [{}]
