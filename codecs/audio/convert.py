@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import ffmpeg as command
 
@@ -116,7 +117,7 @@ async def convert(
     make = _by_file if container.seeks else _by_pipe
     try:
         async with asyncio.timeout(None) as deadline:
-            await make(_arguments(sample_rate, container), _Sound(pcm, deadline, limits.stall_seconds), write, limits)
+            await make(_arguments(sample_rate, container), Sound(pcm, deadline, limits.stall_seconds), write, limits)
     except sandbox.FfmpegMissing as error:
         raise ConvertError("files of this kind cannot be made here: ffmpeg is missing") from error
     except TimeoutError as error:
@@ -125,11 +126,19 @@ async def convert(
         raise ConvertError("ffmpeg does not finish the file") from error
 
 
-class _Sound:
+class Deadline(Protocol):
+    """``asyncio.Timeout``, as far as it matters."""
+
+    def reschedule(self, when: float | None) -> None: ...
+
+    def expired(self) -> bool: ...
+
+
+class Sound:
     """What ffmpeg is fed. ``deadline`` holds while ffmpeg owes something: room for the next piece or, after the last,
     the rest of the file; not while the writer is busy with what is there of it."""
 
-    def __init__(self, pcm: AsyncIterable[bytes], deadline: asyncio.Timeout, seconds: float) -> None:
+    def __init__(self, pcm: AsyncIterable[bytes], deadline: Deadline, seconds: float) -> None:
         self._pcm = pcm
         self._deadline = deadline
         self._seconds = seconds
@@ -168,7 +177,7 @@ class _Sound:
             self._deadline.reschedule(due if self._owing and not self._writing else None)
 
 
-async def _by_pipe(arguments: list[str], sound: _Sound, write: Write, limits: ConvertLimits) -> None:
+async def _by_pipe(arguments: list[str], sound: Sound, write: Write, limits: ConvertLimits) -> None:
     allowed = sandbox.Limits(limits.cpu_seconds, limits.memory_bytes)
     async with sandbox.running(arguments, allowed) as ffmpeg:
         async with ffmpeg.fed(sound.pieces()):
@@ -178,7 +187,7 @@ async def _by_pipe(arguments: list[str], sound: _Sound, write: Write, limits: Co
         _check(await ffmpeg.status(), ffmpeg.said)
 
 
-async def _by_file(arguments: list[str], sound: _Sound, write: Write, limits: ConvertLimits) -> None:
+async def _by_file(arguments: list[str], sound: Sound, write: Write, limits: ConvertLimits) -> None:
     allowed = sandbox.Limits(limits.cpu_seconds, limits.memory_bytes, limits.file_bytes)
     with tempfile.TemporaryFile() as file:
         async with sandbox.running(arguments, allowed, stdout=file.fileno()) as ffmpeg:

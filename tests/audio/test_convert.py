@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from audio import sandbox
-from audio.convert import CONTAINERS, Container, ConvertError, ConvertLimits, UnknownContainer, convert, find
+from audio.convert import CONTAINERS, Container, ConvertError, ConvertLimits, Sound, UnknownContainer, convert, find
 from tests.audio.signals import chirp, rms
 from tests.support.processes import children, descriptors
 from tests.support.sound_files import ffmpeg
@@ -194,17 +194,39 @@ async def test_an_ffmpeg_that_takes_no_more_sound_is_given_up(
             await convert(endless(), ignore, sample_rate=RATE, container=find(name), limits=limits)
 
 
-@pytest.mark.parametrize("name", ["au", "aiff"])
-async def test_an_engine_and_a_listener_may_take_their_time(name: str) -> None:
-    async def slow() -> AsyncIterator[bytes]:
-        yield PCM.tobytes()
-        await asyncio.sleep(0.4)
-        yield PCM.tobytes()
+class Deadline:
+    """A deadline that only notes whether it runs."""
 
-    async def write(_: bytes) -> None:
-        await asyncio.sleep(0.2)
+    running = False
 
-    await convert(slow(), write, sample_rate=RATE, container=find(name), limits=ConvertLimits(stall_seconds=0.15))
+    def reschedule(self, when: float | None) -> None:
+        self.running = when is not None
+
+    def expired(self) -> bool:
+        return False
+
+
+async def test_an_engine_and_a_listener_may_take_their_time_and_ffmpeg_may_not() -> None:
+    deadline, runs = Deadline(), list[bool]()
+
+    async def engine() -> AsyncIterator[bytes]:
+        for _ in range(2):
+            runs.append(deadline.running)
+            yield b"sound"
+        runs.append(deadline.running)
+
+    sound = Sound(engine(), deadline, 30.0)
+    async for _ in sound.pieces():
+        # While ffmpeg takes it.
+        assert deadline.running
+        with sound.written():
+            assert not deadline.running
+        assert deadline.running
+    # While it ends the file.
+    assert deadline.running
+    with sound.written():
+        assert not deadline.running
+    assert runs == [False] * 3
 
 
 async def test_the_sound_is_closed_when_the_listener_has_gone() -> None:
