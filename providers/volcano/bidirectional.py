@@ -21,61 +21,75 @@ async def session(pool: Pool, asking: Asking, text: Text, patience: float) -> As
     Left early, it is cancelled in the background; its place is free once the service has given it up.
     """
     connection, id = await _begun(pool, asking)
-    sending = asyncio.create_task(_send(connection, id, text, patience))
-    finished, running = False, True
+    sender, hearing = _Sender(connection, id), _Hearing(connection, id)
+    sending = asyncio.create_task(sender.run(text, patience))
+    running = True
     try:
-        hearing = _Hearing(connection, id)
         while (item := await hearing.next()) is not None:
             yield item
-        if not sending.done():
+        if not sender.finished:
             # It was not we who ended it: the rest of the text would be lost.
             raise broken()
-        finished = True
     except ProviderError:
         running = False
-        # What could not be sent, or could not be had to send, is the cause and not its consequence.
-        if sending.done() and not sending.cancelled() and (cause := sending.exception()) is not None:
-            raise cause from None
+        # Where text could not be sent, or could not be had to send, that is the cause, and the rest follows from it.
+        if sender.failure is not None:
+            raise sender.failure from None
         raise
     finally:
         sending.cancel()
         await asyncio.wait([sending])
-        if finished:
-            pool.give_back(connection, asking.speaker.resource)
-        else:
-            pool.give_up(connection, asking.speaker.resource, id if running else None)
+        _leave(pool, connection, asking, id if running else None)
 
 
 async def _begun(pool: Pool, asking: Asking) -> tuple[Connection, str]:
     """A connection with a session on it. One that was used before may have died since: then another is taken."""
-    resource = asking.speaker.resource
     while True:
-        connection = await pool.take(resource)
+        connection = await pool.take(asking.speaker.resource)
         id = new_id()
         try:
             await connection.start(asking.start(id))
         except EngineUnavailable:
-            pool.give_up(connection, resource, None)
+            _leave(pool, connection, asking, None)
             if not connection.reused:
                 raise
         except BaseException as error:
-            pool.give_up(connection, resource, None if isinstance(error, ProviderError) else id)
+            _leave(pool, connection, asking, None if isinstance(error, ProviderError) else id)
             raise
         else:
             return connection, id
 
 
-async def _send(connection: Connection, id: str, text: Text, patience: float) -> None:
-    try:
-        for piece in text.session:
-            await connection.send(task(id, piece))
-        while (more := await text.more(patience)) is not None:
-            await connection.send(task(id, more))
-        await connection.finish(id)
-    except Exception:
-        # Whoever listens would wait for sound that nobody has asked for.
-        await connection.abort()
-        raise
+def _leave(pool: Pool, connection: Connection, asking: Asking, session: str | None) -> None:
+    """``session`` is to be cancelled, unless the service has said that it is over."""
+    if connection.free:
+        pool.give_back(connection, asking.speaker.resource)
+    else:
+        pool.give_up(connection, asking.speaker.resource, session)
+
+
+class _Sender:
+    """Takes the text of one session up."""
+
+    def __init__(self, connection: Connection, id: str) -> None:
+        self._connection = connection
+        self._id = id
+        self.finished = False
+        """The service was told that there is no more."""
+        self.failure: Exception | None = None
+
+    async def run(self, text: Text, patience: float) -> None:
+        try:
+            for piece in text.session:
+                await self._connection.send(task(self._id, piece))
+            while (more := await text.more(patience)) is not None:
+                await self._connection.send(task(self._id, more))
+            self.finished = True
+            await self._connection.finish(self._id)
+        except Exception as error:  # noqa: BLE001 - raised where the sound is waited for
+            self.failure = error
+            # Whoever listens would wait for sound that nobody has asked for.
+            await self._connection.abort()
 
 
 class _Hearing:

@@ -35,6 +35,8 @@ class Connection:
         self._limit = limit
         self.reused = False
         """It has had a session before, so that the service may have closed it since."""
+        self.free = True
+        """The service has said that its session is over, whatever way."""
 
     @classmethod
     async def open(
@@ -80,6 +82,7 @@ class Connection:
 
     async def start(self, start: Frame) -> None:
         """Begin a session. Returns when the service takes text for it."""
+        self.free = False
         await self._send(start)
         await self._expect(Event.SESSION_STARTED)
 
@@ -112,7 +115,7 @@ class Connection:
                     frame = await self._frame()
                     if frame.kind is Kind.ERROR:
                         return False
-                    if frame.event in _OVER:
+                    if self.free:
                         return True
         except (ProviderError, TimeoutError):
             return False
@@ -163,10 +166,12 @@ class Connection:
             log.warning("volcano: closed", extra={"logid": self._trace, "close_code": self._socket.close_code})
             raise broken()
         try:
-            return decode(message.data)
+            frame = decode(message.data)
         except FrameError as error:
             log.warning("volcano: %s", error, extra={"logid": self._trace})
             raise broken() from None
+        self.free = self.free or frame.event in _OVER
+        return frame
 
     async def _expect(self, event: Event) -> None:
         frame = await self.receive()

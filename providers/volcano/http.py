@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -126,9 +126,10 @@ async def _trouble(limit: float) -> AsyncIterator[None]:
         raise broken() from None
 
 
-def _objects(objects: Objects, data: bytes) -> list[Mapping[str, Any]]:
+def _objects(objects: Objects, data: bytes) -> Iterator[Mapping[str, Any]]:
+    """Those before what is none are given first."""
     try:
-        return list(objects.feed(data))
+        yield from objects.feed(data)
     except ValueError:
         raise broken() from None
 

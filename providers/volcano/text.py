@@ -16,6 +16,7 @@ class Text:
     def __init__(self, segments: AsyncIterator[Segment]) -> None:
         self._segments = segments
         self._next: _Next | None = None
+        self._ended = False
         self._over = False
         """The session that runs gets no more."""
         self.session: list[str] = []
@@ -68,13 +69,16 @@ class Text:
 
     async def _take(self, patience: float | None) -> Segment | None:
         """The next segment. One that is late is not lost: it is the next that is taken."""
+        if self._ended:
+            return None
         if self._next is None:
             self._next = asyncio.create_task(self._pull())
         await asyncio.wait([self._next], timeout=patience)
         if not self._next.done():
             raise TimeoutError
-        found, self._next = self._next, None
-        return found.result()
+        segment, self._next = self._next.result(), None
+        self._ended = segment is None
+        return segment
 
     async def _pull(self) -> Segment | None:
         return await anext(self._segments, None)

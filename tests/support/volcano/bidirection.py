@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
@@ -26,7 +27,7 @@ async def serve(service: VolcanoService, request: web.Request) -> web.StreamResp
     account = service.accounts.v3(request.headers)
     if isinstance(account, Refusal):
         return service.refusal(request, account)
-    socket = web.WebSocketResponse(max_msg_size=1 << 24)
+    socket = web.WebSocketResponse(max_msg_size=1 << 24, timeout=0.1)
     await socket.prepare(request)
     connection = Connection(service, request, socket, account)
     try:
@@ -70,20 +71,15 @@ class Connection:
         self._id = request.headers.get("X-Api-Connect-Id") or f"connection-{self._number}"
         self._started = False
         self._session: Session | None = None
-        self._releasing: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
     # ---- what comes
 
     async def run(self) -> None:
+        self._watch()
         while not self._socket.closed:
-            try:
-                message = await self._socket.receive(self._patience)
-            except TimeoutError:
-                if self._session is None:
-                    await self._socket.close()
-                else:
-                    await self._error(55000000, "client send timeout")
-                return
+            message = await self._socket.receive()
             if message.type is not WSMsgType.BINARY:
                 return
             try:
@@ -91,13 +87,30 @@ class Connection:
             except FrameError as error:
                 self._service.wrong(f"no frame: {error}")
                 await self._error(45000000, f"payload unmarshal: {error}")
+            self._watch()
 
-    @property
-    def _patience(self) -> float | None:
+    def _watch(self) -> None:
+        """For how long nothing may come from the client."""
+        if self._timer is not None:
+            self._timer.cancel()
+        loop, pace = asyncio.get_running_loop(), self._service.pace
+        if self._session is None:
+            self._timer = loop.call_later(pace.idle, self._spawn, self._socket.close)
+        elif not self._session.finished:
+            self._timer = loop.call_later(pace.send, self._spawn, self._too_slow)
+
+    async def _too_slow(self) -> None:
         session = self._session
-        if session is None:
-            return self._service.pace.idle
-        return None if session.finished else self._service.pace.send
+        if session is not None and session.task is not None:
+            session.task.cancel()
+            await asyncio.wait([session.task])
+            self._over(session, "failed")
+            await self._error(55000000, "client send timeout")
+
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        task = asyncio.create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _take(self, frame: Frame) -> None:
         if frame.kind is not Kind.REQUEST or not frame.flags & Flags.EVENT:
@@ -118,7 +131,8 @@ class Connection:
     async def _for_session(self, frame: Frame) -> None:
         session = self._session
         if session is None or session.record.id != frame.id:
-            self._service.wrong(f"event {frame.event} for a session that does not live")
+            if not self._service.has_failed(frame.id):
+                self._service.wrong(f"event {frame.event} for a session that does not live")
             reason = f"non-exist session: {frame.id}"[:120]
             await self._socket.close(code=1000, message=reason.encode())
         elif frame.event == Event.TASK_REQUEST:
@@ -222,11 +236,9 @@ class Connection:
         """The place is free when its end is said, and no sooner."""
         if session.over:
             return
-        session.over = True
         record = session.record
-        self._service.over(record, "finished" if how == "finish" else "failed")
-        self._session = None
-        session.leave()
+        self._over(session, "finished" if how == "finish" else "failed")
+        self._watch()
         if how == "finish":
             usage = {"usage": {"text_words": len(record.text)}} if self._usage else {}
             await self._say(Event.SESSION_FINISHED, {**_OK, **usage}, record.id)
@@ -248,32 +260,31 @@ class Connection:
             await asyncio.wait([session.task])
         if session.over:
             return
+        release = self._service.pace.release
+        self._over(session, "canceled", leaves=not release)
+        if release:
+            asyncio.get_running_loop().call_later(release, session.leave)
+        await self._say(Event.SESSION_CANCELED, _OK, session.record.id)
+
+    def _over(self, session: Session, outcome: str, *, leaves: bool = True) -> None:
         session.over = True
         self._session = None
-        self._service.over(session.record, "canceled")
-        await self._say(Event.SESSION_CANCELED, _OK, session.record.id)
-        if self._service.pace.release:
-            task = asyncio.create_task(self._release(session))
-            self._releasing.add(task)
-            task.add_done_callback(self._releasing.discard)
-        else:
+        self._service.over(session.record, outcome)
+        if leaves:
             session.leave()
-
-    async def _release(self, session: Session) -> None:
-        await asyncio.sleep(self._service.pace.release)
-        session.leave()
 
     async def close(self) -> None:
         """The connection is gone, and all that lived on it."""
-        session, self._session = self._session, None
+        if self._timer is not None:
+            self._timer.cancel()
+        session = self._session
         if session is not None:
             if session.task is not None:
                 session.task.cancel()
                 await asyncio.wait([session.task])
-            self._service.over(session.record, "dropped")
-            session.leave()
-        for task in list(self._releasing):
-            await task
+            self._over(session, "dropped")
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         self._service.closed()
 
     # ---- what goes

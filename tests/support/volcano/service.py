@@ -146,6 +146,10 @@ class VolcanoService:
         record.outcome = outcome
         self.changed()
 
+    def has_failed(self, id: str | None) -> bool:
+        """The service has ended that session; its client may not have known."""
+        return any(record.id == id and record.outcome == "failed" for record in self.records)
+
     def is_new(self, id: str) -> bool:
         """An id is for one session, also where that one failed."""
         known = id in self._ids

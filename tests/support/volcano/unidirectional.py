@@ -165,7 +165,7 @@ async def stream(service: VolcanoService, request: web.Request) -> web.StreamRes
     account = service.accounts.v3(request.headers)
     if isinstance(account, Refusal):
         return service.refusal(request, account)
-    socket = web.WebSocketResponse(max_msg_size=1 << 24)
+    socket = web.WebSocketResponse(max_msg_size=1 << 24, timeout=0.1)
     await socket.prepare(request)
     number = service.opened()
     try:
