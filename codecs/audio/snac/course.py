@@ -62,10 +62,11 @@ class Course:
         """No more will arrive."""
         self.finished = True
 
-    def next(self, now: float, lead: float) -> Window | None:
+    def next(self, now: float, lead: float, pace: float = 0.0) -> Window | None:
         """The window to decode now, or ``None`` where waiting is better or there is nothing to do.
 
-        ``lead``: so many seconds before the listener runs dry a window must be on its way.
+        ``lead``: so many seconds before the listener runs dry a window must be on its way. ``pace``: seconds that
+        decoding takes for each frame.
         """
         pending = self.received - self._frames
         if self.done:
@@ -74,7 +75,7 @@ class Course:
         if self.finished and pending <= most:
             return windows.last(self.delivered, self.received, self._widths)
         if not self.delivered:
-            return self._first(pending, lead)
+            return self._first(pending, pace)
         if pending >= most:
             return self._inner(most)
         if pending > 0 and now >= self.deadline - lead:
@@ -102,17 +103,17 @@ class Course:
         stop = self._frames + size
         return windows.inner(self.delivered, final(stop), stop, self._widths)
 
-    def _first(self, pending: int, lead: float) -> Window | None:
+    def _first(self, pending: int, pace: float) -> Window | None:
         """Three frames make the first 56 ms final. They may go out if the fourth comes in time to go on with; else
         the first sound would only be followed by a gap, so it waits for that frame and is 141 ms.
 
-        Both the first window and the one that follows it take time to decode, so only half of ``lead`` counts.
+        Both windows take time to decode, and the second takes about a frame's longer.
         """
         if pending <= 0 or self._began is None:
             return None
         if not self._exact and pending == 1:
             return windows.inner(0, FRAME_SAMPLES, self.received, self._widths)
         interval = (self._latest - self._began) / (self.received - 1)
-        if self.finished or interval + lead / 2 <= final(_UNHEARD + 1) / SAMPLE_RATE:
+        if self.finished or interval + pace <= final(_UNHEARD + 1) / SAMPLE_RATE:
             return self._inner(1)
         return self._inner(2) if pending > 1 and 2 in self._sizes else None

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from audio.snac.backend import Backend, batch_of
 from audio.snac.course import Course
 from audio.snac.errors import DecodeFailed, DecoderBusy, DecoderClosed
+from audio.snac.layout import FRAME_SAMPLES
 from audio.snac.scheduler import Scheduler
 from audio.snac.stream import Stream
 from audio.snac.window import Window
@@ -31,6 +32,9 @@ _SLACK = 0.02
 """Seconds for what nobody measures: the hand-over between threads, and the way to the listener."""
 _MOST_LEAD = 0.5
 _FORGETTING = 0.9
+_LEARNING = 0.2
+_CONTEXT_COST = 1.4
+"""What a window's context costs to decode, in frames: five of the first stage, half a one of the others."""
 
 Taken: TypeAlias = list[tuple[Stream, Window]]
 Decoded: TypeAlias = list[NDArray[np.float32]]
@@ -69,6 +73,7 @@ class Service:
         self._jobs: set[asyncio.Future[Decoded]] = set()
         self._dispatching = False
         self._spent = 0.0
+        self._pace = 0.0
         self._closed = False
         self.now = self._loop.time
 
@@ -111,7 +116,7 @@ class Service:
         if stream.in_flight or stream.paused or stream.failed:
             return
         lead = self.lead
-        window = stream.course.next(self.now(), lead)
+        window = stream.course.next(self.now(), lead, self._pace)
         if window is not None:
             self._scheduler.put(stream, window, stream.course.deadline)
             self._dispatch_soon()
@@ -148,8 +153,7 @@ class Service:
     def _decoded(self, taken: Taken, began: float, job: asyncio.Future[Decoded]) -> None:
         self._jobs.discard(job)
         now = self.now()
-        self.stats.busy += now - began
-        self._spent = max(now - began, self._spent * _FORGETTING)
+        self._measure(now - began, taken[0][1])
         error = job.exception()
         if error is not None:
             self.stats.failed += 1
@@ -163,6 +167,12 @@ class Service:
             else:
                 self._deliver(stream, window, job.result()[index], now)
         self._dispatch_soon()
+
+    def _measure(self, spent: float, window: Window) -> None:
+        self.stats.busy += spent
+        self._spent = max(spent, self._spent * _FORGETTING)
+        pace = spent / ((window.keep_to - window.keep_from) / FRAME_SAMPLES + _CONTEXT_COST)
+        self._pace += (pace - self._pace) * _LEARNING
 
     def _deliver(self, stream: Stream, window: Window, samples: NDArray[np.float32], now: float) -> None:
         stream.course.deliver(window, now)

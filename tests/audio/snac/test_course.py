@@ -78,7 +78,7 @@ def test_where_frames_come_slowly_the_first_piece_waits_for_a_fourth() -> None:
 
 def test_where_decoding_is_slow_too() -> None:
     course, now = fed(3)
-    assert course.next(now, lead=0.06) is None
+    assert course.next(now, LEAD, pace=0.04) is None
 
 
 def test_the_fast_first_piece_is_a_whole_frame_with_two_behind_it() -> None:
