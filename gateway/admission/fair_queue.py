@@ -74,8 +74,11 @@ class FairQueue(Generic[T]):
         """The next item and its tenant. Raises ``IndexError`` where nobody waits."""
         if not self._lines:
             raise IndexError("nobody waits")
-        tenant, line = min(self._lines.items(), key=lambda entry: entry[1].start())
-        return next(iter(line.items)), tenant
+        if len(self._lines) == 1:
+            tenant = next(iter(self._lines))
+        else:
+            tenant = min(self._lines, key=lambda name: self._lines[name].start())
+        return next(iter(self._lines[tenant].items)), tenant
 
     def pop(self) -> T:
         """Take the next item. Raises ``IndexError`` where nobody waits."""

@@ -10,7 +10,7 @@
 --            {hold: TICKET, name, tenant}                        has a place
 --            {leave: TICKET, name, tenant, stay?}                has none and wants none; `stay` in seconds
 --   A TICKET is PROCESS.NUMBER. Every change may be said again: a turn whose answer was lost is repeated.
--- Returns JSON {tickets: {TICKET: {held | refused | since, position?}}, granted: [TICKET ...], restored, quiet, next?,
+-- Returns JSON {tickets: {TICKET: {held | refused | since, position?}}, granted: [TICKET ...], restored, next?,
 --               names: {NAME: {places, taken, waiting, stay?}}}
 --
 -- Keys, behind the prefix; those with NAME for each semaphore:
@@ -241,11 +241,9 @@ quiet = quiet > now and quiet or nil
 
 -- ---- the turn
 
-if not quiet then
-  for _, process in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'processes', '-inf', whole(now))) do
-    if process ~= me then
-      forget(process)
-    end
+for _, process in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'processes', '-inf', whole(now))) do
+  if process ~= me then
+    forget(process)
   end
 end
 
@@ -366,5 +364,4 @@ else
   local dies = redis.call('ZRANGE', prefix .. 'processes', 0, 0, 'WITHSCORES')[2]
   answer.next = dies and math.max(tonumber(dies) - now, 0)
 end
-answer.quiet = quiet and true or false
 return cjson.encode(answer)

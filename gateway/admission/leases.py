@@ -199,8 +199,7 @@ class Leases:
                 everything = True
                 continue
             self._heard(sent, answer)
-            # In its quiet time Redis may have lost what it was told in other turns than this.
-            everything = (answer["quiet"] and not everything) or await self._due(answer.get("next"))
+            everything = await self._due(answer.get("next"))
 
     def _heard(self, sent: float, answer: Mapping[str, Any]) -> None:
         if not self.up:
