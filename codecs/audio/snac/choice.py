@@ -63,11 +63,22 @@ def choose(options: Options) -> Choice:
         return Choice(_torch(options, options.device or ("cuda" if cuda() else "cpu")), "as configured")
     if options.weights.endswith(".onnx"):
         return Choice(_onnx(options), "the weights are an exported model")
+    return _best(options)
+
+
+def _best(options: Options) -> Choice:
     if options.device == "cpu":
         return _on_cpu(options, "the device is configured")
-    if options.device is not None or cuda():
-        return Choice(_torch(options, options.device or "cuda"), "there is a CUDA device")
-    return _on_cpu(options, "there is no CUDA device")
+    if options.device is not None:
+        return Choice(_torch(options, options.device), "the device is configured")
+    if not cuda():
+        return _on_cpu(options, "there is no CUDA device")
+    try:
+        return Choice(_torch(options, "cuda"), "there is a CUDA device")
+    except BackendUnavailable as error:
+        # Most often its memory is taken, by the language model for one.
+        log.warning("SNAC runs on the CPU, since the CUDA device cannot be used", exc_info=error)
+        return _on_cpu(options, "the CUDA device cannot be used, see the log")
 
 
 def _on_cpu(options: Options, reason: str) -> Choice:

@@ -18,6 +18,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, cuda: bool, torch: bool = True) -> None:
         self.loaded: list[str] = []
         self.onnx_error: Exception | None = None
+        self.cuda_error: Exception | None = None
         monkeypatch.setattr(choice, "cuda", lambda: cuda)
         monkeypatch.setattr(choice, "has", lambda name: torch)
         monkeypatch.setattr(choice, "_onnx", self._onnx)
@@ -30,6 +31,8 @@ class Machine:
         return FakeBackend()
 
     def _torch(self, _: Options, device: str) -> Backend:
+        if self.cuda_error is not None and device != "cpu":
+            raise self.cuda_error
         self.loaded.append(f"torch on {device}")
         return FakeBackend()
 
@@ -40,7 +43,7 @@ class Machine:
         (True, Options("w"), "torch on cuda", "there is a CUDA device"),
         (False, Options("w"), "onnx", "there is no CUDA device"),
         (True, Options("w", device="cpu"), "onnx", "the device is configured"),
-        (True, Options("w", device="cuda:1"), "torch on cuda:1", "there is a CUDA device"),
+        (True, Options("w", device="cuda:1"), "torch on cuda:1", "the device is configured"),
         (True, Options("w", backend="onnx"), "onnx", "as configured"),
         (False, Options("w", backend="torch"), "torch on cpu", "as configured"),
         (True, Options("w", backend="torch"), "torch on cuda", "as configured"),
@@ -71,6 +74,15 @@ def test_without_torch_the_reason_is_raised(monkeypatch: pytest.MonkeyPatch) -> 
     machine.onnx_error = PackageMissing("onnx", "exporting", "pip install onnx")
     with pytest.raises(PackageMissing, match="pip install onnx"):
         choose(Options("w"))
+
+
+def test_the_cpu_stands_in_for_a_gpu_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, cuda=True)
+    machine.cuda_error = BackendUnavailable("out of memory")
+    assert str(choose(Options("w"))) == "a fake (the CUDA device cannot be used, see the log)"
+    assert machine.loaded == ["onnx"]
+    with pytest.raises(BackendUnavailable):
+        choose(Options("w", device="cuda"))
 
 
 def test_a_configured_backend_has_no_substitute(monkeypatch: pytest.MonkeyPatch) -> None:
