@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from providers.base import EngineUnavailable, ProviderError
+from providers.base import ProviderError
 from providers.volcano.answers import Sentence, failed, sentence, table
 from providers.volcano.connection import Connection, new_id
-from providers.volcano.errors import broken
+from providers.volcano.errors import Broken, broken
 from providers.volcano.frames import Event, Kind
 from providers.volcano.pool import Pool
 from providers.volcano.requests import Asking, task
@@ -49,7 +49,7 @@ async def _begun(pool: Pool, asking: Asking) -> tuple[Connection, str]:
         id = new_id()
         try:
             await connection.start(asking.start(id))
-        except EngineUnavailable:
+        except Broken:
             _leave(pool, connection, asking, None)
             if not connection.reused:
                 raise

@@ -32,6 +32,10 @@ class Denied(ProviderError):
     code = "engine_denied"
 
 
+class Broken(EngineUnavailable):
+    """The connection ended before the sound did."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """What the service said. ``code`` is its own; ``status`` that of HTTP, where it came before any code."""
@@ -75,9 +79,8 @@ class Refusal:
         return EngineFailed(f"the speech service refuses the request {about}")
 
 
-def broken() -> EngineUnavailable:
-    """The connection ended before the sound did."""
-    return EngineUnavailable("the speech service has ended the connection", retry_after=_RETRY_AFTER)
+def broken() -> Broken:
+    return Broken("the speech service has ended the connection", retry_after=_RETRY_AFTER)
 
 
 def unreachable() -> EngineUnavailable:

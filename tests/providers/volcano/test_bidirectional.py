@@ -276,6 +276,18 @@ async def test_what_may_pass_is_tried_again(volcano: Opened, service: VolcanoSer
     assert service.outcomes == ["refused", "refused", "finished"]
 
 
+async def test_a_failure_of_the_service_is_one_try_also_on_a_connection_that_was_used(
+    volcano: Opened, service: VolcanoService
+) -> None:
+    async with volcano(retries=0) as engine:
+        for form in ("event", "frame"):
+            await say(engine, HELLO)
+            service.next(Plan(refuse=Refusal(55000000, "connect downstream service timeout", form)))
+            with pytest.raises(EngineUnavailable):
+                await say(engine, HELLO)
+    assert service.outcomes == ["finished", "refused"] * 2
+
+
 async def test_who_is_refused_too_often_is_told_so(volcano: Opened, service: VolcanoService) -> None:
     service.next(*[Plan(refuse=QUOTA)] * 3)
     async with volcano(retries=2) as engine:
