@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -114,6 +115,11 @@ class Settings(BaseSettings):
             return None
         if not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("write redis://host:port/database, rediss:// for TLS, or unix:///path")
+        try:
+            # Raises for a port that is no number.
+            _ = urlsplit(value).port
+        except ValueError:
+            raise ValueError("its port is no number from 0 to 65535") from None
         if find_spec("redis") is None:
             raise ValueError("it needs a package that is not installed; run: pip install 'voxwire[redis]'")
         return value

@@ -18,7 +18,7 @@ def shown(value: object) -> str:
     if value in (None, ()):
         return "none"
     if isinstance(value, tuple):
-        return f"`{','.join(value)}`"
+        return f"`{','.join(map(str, value))}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{str(value).lower()}`"
 
 
@@ -74,3 +74,25 @@ def test_a_weight_that_is_none_or_nobodys_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("VOXWIRE_TENANT_WEIGHTS", weights)
     with pytest.raises(ValidationError):
         Settings()
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:6379", "http://localhost", "redis://localhost:port/0", "redis://localhost:99999"]
+)
+def test_an_address_of_redis_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("VOXWIRE_REDIS_URL", url)
+    with pytest.raises(ValidationError, match="redis_url"):
+        Settings()
+
+
+def test_redis_without_its_package_is_refused_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXWIRE_REDIS_URL", "redis://localhost")
+    assert Settings().redis_url == "redis://localhost"
+    monkeypatch.setattr("gateway.config.find_spec", lambda _: None)
+    with pytest.raises(ValidationError, match=r"pip install 'voxwire\[redis\]'"):
+        Settings()
+
+
+def test_an_empty_address_of_redis_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXWIRE_REDIS_URL", "")
+    assert Settings().redis_url is None

@@ -224,7 +224,9 @@ end
 local epoch = prefix .. 'epoch'
 local quiet = get(epoch, 'quiet') or 0
 local last = get(epoch, 'last')
-local run = request.all and string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+-- Where a service that is let does not allow INFO, an old memory is told by the silence before it alone.
+local info = request.all and redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)')
 local fresh = not last or (run and run ~= redis.call('HGET', epoch, 'run'))
 local away = last and now - last > lease / 2 and redis.call('EXISTS', prefix .. 'processes') == 1
 if fresh or away then

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 PREFIX = "voxwire:capacity:"
 _SCRIPT = (files(__package__) / "leases.lua").read_text()
 _UNREACHABLE = "the shared places cannot be asked for now; try again later"
+_STOPPING = "the gateway is about to stop; try another one"
 _FIRST_DELAY = 0.05
 _LAST_DELAY = 1.0
 """Seconds between two tries to reach Redis; a sixth of a lease where that is less."""
@@ -80,18 +81,19 @@ class Leases:
 
     async def start(self) -> None:
         """Begin the conversation. Returns when Redis has answered, or has not; it is tried for again then."""
+        self._closing = False
         self._task = asyncio.create_task(self._run(), name="leases")
         await self._tried.wait()
 
     async def close(self) -> None:
-        """Say goodbye, so that everything held here is free at once."""
+        """Say goodbye, so that everything held here is free at once. Callable at any time, and twice."""
         self._closing = True
         self._work.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=self._patience)
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._ledger.give_up("the gateway is about to stop; try another one", 1.0)
+        self._ledger.give_up(_STOPPING, 1.0)
 
     # ---- for the semaphores
 
@@ -112,7 +114,7 @@ class Leases:
     def ask(self, capacity: Known, tenant: str, weight: float) -> Ticket:
         ticket = self._ledger.ask(capacity, tenant, weight)
         if not self.up:
-            self._ledger.told_apart()
+            self._ledger.answer_alone()
         self._work.set()
         return ticket
 
@@ -124,7 +126,9 @@ class Leases:
         return self._ledger.waiting(capacity)
 
     def check(self) -> None:
-        """Raises ``Overloaded`` once Redis has been away for a lease. Until then one waits for it."""
+        """Raises ``Overloaded`` once Redis has been away for a lease, and at the end. Until then one waits for it."""
+        if self._closing:
+            raise Overloaded(_STOPPING, retry_after=1.0)
         if self._unreachable:
             raise Overloaded(_UNREACHABLE, retry_after=self._lease)
 
@@ -167,7 +171,7 @@ class Leases:
             self._down_since = self._clock.now()
             self.up = False
         self._tried.set()
-        self._ledger.told_apart()
+        self._ledger.answer_alone()
         if self._unreachable:
             self._ledger.give_up(_UNREACHABLE, self._lease)
 

@@ -106,8 +106,8 @@ class Ledger:
             if not ticket.held and (capacity is None or ticket.capacity is capacity):
                 yield ticket
 
-    def told_apart(self) -> None:
-        """Redis does not answer: those who wait for its first answer are told their position among those here."""
+    def answer_alone(self) -> None:
+        """Redis does not answer: those who wait for its first word are told their position among those here."""
         positions: dict[Known, int] = {}
         for ticket in self.waiting():
             positions[ticket.capacity] = position = positions.get(ticket.capacity, 0) + 1
