@@ -76,7 +76,7 @@ def _streams(backend: Backend, rounds: int) -> list[Figure]:
     for size in (1, 2, 4, 8):
         spent = median(timed(lambda size=size: backend.decode(batch(middle(size)))) for _ in range(rounds))
         value = f"{spent * 1000:.0f} ms, so {size * FRAME / spent:.1f} streams"
-        rows.append(Figure(f"a piece of {size} frames on one thread", value))
+        rows.append(Figure(f"a piece of {size} frame{'s' * (size > 1)} on one thread", value))
     spent = median(timed(lambda: backend.decode(batch(sliding(SLIDING)[0]))) for _ in range(rounds))
     value = f"{spent * 1000:.0f} ms a frame, so {FRAME / spent:.1f} streams"
     return [*rows, Figure(f"the usual window of {SLIDING} frames on one thread", value)]
