@@ -95,6 +95,7 @@ class Session:
         resources: Resources,
         meter: Meter,
         recording: Recording | None,
+        *,
         tenant: str = "",
     ) -> None:
         self.token = token

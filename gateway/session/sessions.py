@@ -130,7 +130,8 @@ class Sessions:
         if plan.request.record:
             recording = self._recordings.open(token, plan.voice.sample_rate, plan.request)
         meter = Meter(self._metrics, dialect, plan.provider.id, plan.format.name)
-        session = Session(token, plan, self._resources, meter, recording, caller.get() if tenant is None else tenant)
+        tenant = caller.get() if tenant is None else tenant
+        session = Session(token, plan, self._resources, meter, recording, tenant=tenant)
         self._live[token] = session
         self._empty.clear()
         return session
