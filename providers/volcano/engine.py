@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from copy import copy
-from itertools import count
 from typing import Any, ClassVar
 
 from providers.base import (
@@ -17,28 +14,21 @@ from providers.base import (
     EngineBusy,
     EngineUnavailable,
     PcmChunk,
-    ProviderError,
     Segment,
     Spoken,
     UnknownVoice,
     Voice,
 )
 from providers.volcano import options as accepted
-from providers.volcano.accounts import Account, Accounts
-from providers.volcano.answers import Sentence
-from providers.volcano.bidirectional import session
+from providers.volcano.accounts import Accounts
 from providers.volcano.credentials import Credentials
-from providers.volcano.errors import Denied, silent
-from providers.volcano.requests import Asking
+from providers.volcano.errors import Denied
 from providers.volcano.settings import VolcanoSettings
+from providers.volcano.speech import Speech
 from providers.volcano.text import Text
-from providers.volcano.track import Track
 from providers.volcano.voices import Service, Speaker, speakers
 
 log = logging.getLogger(__name__)
-
-_FIRST_WAIT, _LONGEST_WAIT = 0.25, 4.0
-"""Seconds before another try."""
 
 
 class Volcano:
@@ -125,56 +115,16 @@ class Volcano:
 
     async def converse(self, segments: AsyncIterator[Segment]) -> AsyncGenerator[PcmChunk | Spoken, None]:
         account = self._accounts.get(self._credentials)
-        text, track = Text(segments), None
+        text = Text(segments)
         try:
-            while (first := await text.begin()) is not None:
-                speaker = self._speaker(first)
-                track = track or Track(speaker.voice.sample_rate)
-                asking = Asking(speaker, first, self._credentials, self._settings)
-                async with aclosing(self._session(account, asking, text, track)) as items:
-                    async for item in items:
-                        yield item
+            if (first := await text.begin()) is None:
+                return
+            speech = Speech(account, self._speaker(first), self._credentials, self._settings, text)
+            async with aclosing(speech.speak(first)) as items:
+                async for item in items:
+                    yield item
         finally:
             await text.close()
-
-    async def _session(
-        self, account: Account, asking: Asking, text: Text, track: Track
-    ) -> AsyncGenerator[PcmChunk | Spoken, None]:
-        """What ``text`` has for one session. It is begun again as long as nothing of it was heard."""
-        for tries in count():
-            track.begin()
-            heard, told = False, text.before
-            try:
-                async with aclosing(self._asked(account, asking, text)) as items:
-                    async for item in items:
-                        if isinstance(item, bytes):
-                            for chunk in track.sound(item):
-                                heard = True
-                                yield chunk
-                        else:
-                            track.sentence(item)
-                            if (spoken := text.spoken(track.letters)) > told:
-                                told = spoken
-                                yield Spoken(spoken, track.words())
-                if not heard:
-                    raise silent()
-                break
-            except ProviderError as error:
-                if heard or not error.retryable or tries >= self._settings.retries:
-                    raise
-            await asyncio.sleep(_wait(tries))
-        spoken, words = text.before + len(text.session), track.words()
-        if words or spoken > told:
-            yield Spoken(spoken, words)
-
-    def _asked(self, account: Account, asking: Asking, text: Text) -> AsyncGenerator[bytes | Sentence, None]:
-        match asking.speaker.service:
-            case Service.BIDIRECTIONAL:
-                return session(account.pool, asking, text, self._settings.finish_after)
-            case Service.UNIDIRECTIONAL:
-                return account.requests.unidirectional(asking, text.session[0])
-            case Service.SMALL:
-                return account.requests.whole(asking, text.session[0])
 
     def _speaker(self, segment: Segment) -> Speaker:
         found = self._speakers.get(segment.voice.id)
@@ -187,8 +137,3 @@ class Volcano:
 
 async def _only(segment: Segment) -> AsyncGenerator[Segment, None]:
     yield segment
-
-
-def _wait(tries: int) -> float:
-    """Two who were refused at once shall not come again at once."""
-    return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0**tries) * random.uniform(0.5, 1.0)

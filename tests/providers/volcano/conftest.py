@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from providers.base import PcmChunk, Segment, Spoken, Word
-from providers.volcano import engine as module
+from providers.volcano import speech as module
 from providers.volcano.engine import Volcano
 from providers.volcano.settings import VolcanoSettings
 from tests.support.volcano import VolcanoService, serving

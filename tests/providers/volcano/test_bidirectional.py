@@ -6,8 +6,8 @@ from contextlib import aclosing
 import pytest
 
 from providers.base import EngineBusy, EngineFailed, EngineUnavailable, PcmChunk, ProviderError, UnknownVoice
-from providers.volcano import engine as module
 from providers.volcano import pool as pooling
+from providers.volcano import speech as module
 from tests.providers.volcano.conftest import FIRST, SECOND, Heard, Opened, Script, hear, say, within
 from tests.support.volcano import VolcanoService
 from tests.support.volcano.plans import QUOTA, QUOTA_IN_A_FRAME, Plan, Refusal

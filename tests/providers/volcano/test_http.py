@@ -139,6 +139,31 @@ async def test_a_small_models_voice_is_spoken_by_version_1(volcano: Opened, serv
     assert ratios == [2.0, 0.5, 2.0]
 
 
+async def test_the_next_segment_is_asked_for_while_the_one_before_it_is_taken(
+    volcano: Opened, service: VolcanoService
+) -> None:
+    async with volcano() as engine:
+        script = Script(engine, SMALL).send(HELLO, TRAIN)
+        async with aclosing(engine.converse(script)) as items:
+            await within(5, anext(items))
+            await within(5, service.until(lambda: service.outcomes == ["finished", "finished"]))
+            script.send("And more.", None)
+            rest = await hear(items)
+    assert [record.text for record in service.records] == [HELLO, TRAIN, "And more."]
+    assert rest.spoken == [1, 2, 3]
+
+
+async def test_what_goes_wrong_with_the_next_segment_is_told_after_the_one_before_it(
+    volcano: Opened, service: VolcanoService
+) -> None:
+    service.next(Plan(), Plan(refuse=Refusal(3010, "text too long")))
+    heard = Heard()
+    async with volcano() as engine:
+        with pytest.raises(EngineFailed):
+            await hear(engine.converse(Script(engine, SMALL).send(HELLO, TRAIN, None)), heard)
+    assert heard.seconds == pytest.approx(seconds(HELLO), abs=0.07)
+
+
 async def test_a_text_of_more_bytes_than_it_takes_is_asked_for_in_pieces(
     volcano: Opened, service: VolcanoService
 ) -> None:
