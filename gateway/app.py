@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from gateway import __version__, health
 from gateway.config import Settings
-from gateway.dialects import native, openai, orpheus_fastapi, tts_gateway, volcengine_concurrent
+from gateway.dialects import native, openai, orpheus_fastapi, tts_gateway, voice_library, volcengine_concurrent
 from gateway.dialects.refusal import error_response, json_response
 from gateway.errors import VoxwireError
 from gateway.runtime import Gateway
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 DIALECTS: tuple[Callable[[Gateway], list[BaseRoute]], ...] = (
     native.routes,
     tts_gateway.routes,
+    voice_library.routes,
     openai.routes,
     orpheus_fastapi.routes,
     volcengine_concurrent.routes,

@@ -7,6 +7,7 @@ names that earlier systems used, so that their deployments keep working.
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -76,6 +77,17 @@ class Settings(BaseSettings):
     recording_memory_bytes: int = Field(67_108_864, ge=1_048_576)
     max_conversions: int = Field(8, ge=1)
 
+    # Voices that callers make
+    voices_dir: Path | None = None
+    voices_per_key: int = Field(100, ge=0)
+    voices_bytes: int = Field(268_435_456, ge=0)
+    voice_clip_bytes: int = Field(10_485_760, ge=1024)
+    voice_clip_s: float = Field(60.0, ge=1, le=600)
+    voice_uploads: int = Field(4, ge=1, le=64)
+    voice_upload_timeout: float = Field(30.0, gt=0)
+    voice_rate_limit: int = Field(20, ge=0)
+    voice_url_ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode] = (80, 443)
+
     # What gateways share
     redis_url: str | None = None
     lease_s: float = Field(10.0, ge=1, le=300)
@@ -85,7 +97,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
 
-    @field_validator("providers", "preload", "api_keys", "cors_origins", mode="before")
+    @field_validator("providers", "preload", "api_keys", "cors_origins", "voice_url_ports", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Lists are written with commas, as people write them in an environment file."""
@@ -107,6 +119,12 @@ class Settings(BaseSettings):
             elif name:
                 raise ValueError("write name=weight, with commas between several")
         return tuple(weights)
+
+    @field_validator("voices_dir", mode="before")
+    @classmethod
+    def _folder(cls, value: object) -> object:
+        """Left empty it is none, and not the folder in which the gateway starts."""
+        return value or None
 
     @field_validator("redis_url")
     @classmethod

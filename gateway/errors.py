@@ -7,6 +7,7 @@
      │   ├─ UnknownProvider     unknown_provider     400
      │   ├─ BadOption           bad_option           400
      │   ├─ BadClip             bad_clip             400
+     │   ├─ BadUrl              bad_url              400
      │   ├─ UnsupportedFormat   unsupported_format   400
      │   ├─ NothingToSpeak      nothing_to_speak     400
      │   ├─ TextTooLong         text_too_long        400
@@ -14,7 +15,10 @@
      ├─ Unauthorized            unauthorized         401
      ├─ UnknownSession          unknown_session      404
      ├─ UnknownContext          unknown_context      404
+     ├─ UnknownLibraryVoice     voice_not_found      404
      ├─ IllegalMove             illegal_move         409
+     ├─ VoiceExists             voice_exists         409
+     ├─ LibraryFull             library_full         409
      ├─ RateLimited             rate_limited         429          yes
      ├─ Overloaded              overloaded           503   1013   yes
      ├─ EngineError             engine_failed …      502          as the engine says
@@ -74,6 +78,12 @@ class BadClip(BadRequest):
     code = "bad_clip"
 
 
+class BadUrl(BadRequest):
+    """Nothing can, or may, be fetched from there."""
+
+    code = "bad_url"
+
+
 class UnsupportedFormat(BadRequest):
     code = "unsupported_format"
 
@@ -108,10 +118,30 @@ class UnknownContext(VoxwireError):
     close_code = 1008
 
 
+class UnknownLibraryVoice(VoxwireError):
+    """Of those that the caller has made, asked for as such; ``UnknownVoice`` is for whoever wants to speak with one."""
+
+    code = "voice_not_found"
+    http_status = 404
+    close_code = 1008
+
+
 class IllegalMove(VoxwireError):
     """A message that is right in itself came when it may not. The message says what was expected."""
 
     code = "illegal_move"
+    http_status = 409
+    close_code = 1008
+
+
+class VoiceExists(VoxwireError):
+    code = "voice_exists"
+    http_status = 409
+    close_code = 1008
+
+
+class LibraryFull(VoxwireError):
+    code = "library_full"
     http_status = 409
     close_code = 1008
 

@@ -13,6 +13,10 @@ from gateway.admission.local import LocalCapacity
 from gateway.admission.rate_limit import RateLimit
 from gateway.clock import Clock
 from gateway.config import Settings
+from gateway.library import Library
+from gateway.library.clip import Clips
+from gateway.library.making import Makers
+from gateway.library.store import MemoryStore, Room, Store
 from gateway.metrics import Metrics
 from gateway.pipeline.pacing import Wheel
 from gateway.pipeline.synthesis import Limits
@@ -68,12 +72,16 @@ class Gateway:
         self.conversions = LocalCapacity(settings.max_conversions, settings.max_conversions, self.clock, weights)
         self.pool = TranscodingPool(settings.transcoding_threads)
         self.wheel = Wheel(self.clock)
+        self.uploads = LocalCapacity(settings.voice_uploads, 4 * settings.voice_uploads, self.clock, weights)
+        """Of clips to make voices from: each may take some ten megabytes while it comes and is looked at."""
+        self.library = self._library(settings)
         resources = Resources(
             clock=self.clock,
             wheel=self.wheel,
             pool=self.pool,
             providers=self.providers,
             capacities=self.capacities,
+            library=self.library,
             lead=settings.lead_ms / 1000,
             limits=Limits(
                 ahead=settings.ahead_s,
@@ -97,9 +105,21 @@ class Gateway:
         self.ready = False
         """Engines are started and warm, and the gateway is not about to stop."""
 
+    def _library(self, settings: Settings) -> Library:
+        return Library(
+            _store(settings),
+            self.providers,
+            makers=Makers(self.providers, self.capacities, self.clock),
+            clips=Clips(most=settings.voice_clip_bytes, longest=settings.voice_clip_s, ports=settings.voice_url_ports),
+            rate=RateLimit(settings.voice_rate_limit, settings.rate_limit_window, self.clock),
+            room=Room(settings.voices_per_key, settings.voices_bytes),
+            clock=self.clock,
+        )
+
     async def start(self) -> None:
         """Start the engines and warm them up. An engine that cannot start is reported, and the others serve."""
         await self.capacities.start()
+        await self.library.start()
         await self.providers.start()
         self.ready = True
 
@@ -124,6 +144,7 @@ class Gateway:
         self.ready = False
         await self.providers.close()
         await self.capacities.close()
+        await self.library.close()
         await self.recordings.close()
         await asyncio.to_thread(self.pool.close)
 
@@ -145,3 +166,16 @@ class Gateway:
         self.metrics.seed_usage.set(usage)
         self.metrics.seed_window.set(remaining)
         return await asyncio.to_thread(self.metrics.render)
+
+
+def _store(settings: Settings) -> Store:
+    """The folder, where one is set; else Redis, where that is; else this process' memory."""
+    if settings.voices_dir is not None:
+        from gateway.library.disk import DiskStore
+
+        return DiskStore(settings.voices_dir)
+    if settings.redis_url is not None:
+        from gateway.library.redis_store import RedisStore
+
+        return RedisStore(settings.redis_url)
+    return MemoryStore()

@@ -24,9 +24,22 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
     ("gateway.admission", ("gateway.admission", "gateway.clock", "gateway.errors")),
     ("gateway.pipeline", ("gateway.pipeline", *_PIPELINE)),
     (
+        "gateway.library",
+        (
+            "gateway.library",
+            "gateway.admission",
+            "gateway.clock",
+            "gateway.errors",
+            "providers.base",
+            "providers.registry",
+            "audio",
+        ),
+    ),
+    (
         "gateway.session",
         (
             "gateway.session",
+            "gateway.library",
             "gateway.pipeline",
             "gateway.admission",
             "gateway.metrics",
@@ -41,6 +54,7 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
             "gateway.config",
             "gateway.metrics",
             "gateway.admission",
+            "gateway.library",
             "gateway.session",
             "gateway.pipeline",
             "providers.registry",
@@ -51,6 +65,7 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
 # A dialect may use the rooms below it and the shared parts of its own folder, never a sibling's file.
 _DIALECT = (
     "gateway.runtime",
+    "gateway.library",
     "gateway.session",
     "gateway.admission",
     "gateway.metrics",
@@ -68,6 +83,7 @@ SHARED_DIALECT_PARTS = (
     "conversion",
     "batch",
     "body",
+    "multipart",
     "detail",
     "sse",
     "whole",

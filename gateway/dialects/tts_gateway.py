@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 from audio import convert, formats
 from audio.convert import Container
 from audio.formats import AudioFormat
+from gateway.admission.auth import caller
 from gateway.dialects.body import body_limit, read_object
 from gateway.dialects.conversion import converted
 from gateway.dialects.detail import guarded, refused
@@ -42,7 +43,7 @@ from gateway.runtime import Gateway
 from gateway.session.recording import Recording
 from gateway.session.session import Plan
 from gateway.session.sessions import Prepared
-from providers.base import Provider, Voice
+from providers.base import Voice
 
 DIALECT = "tts_gateway"
 FRAME_MS = 100
@@ -231,19 +232,24 @@ def _form(session: str, chosen: AudioFormat | Container) -> FileForm:
 
 
 def voices(gateway: Gateway, provider: str | None, language: str | None) -> list[dict[str, Any]]:
+    """The engines', and behind them those of the library that are the caller's."""
+    engines = [(owner.id, voice) for owner, voice in gateway.providers.voices]
+    own = [
+        (kept.provider, kept.spoken()) for kept in gateway.library.known(caller.get()) if gateway.library.usable(kept)
+    ]
     return [
         _voice(owner, voice)
-        for owner, voice in gateway.providers.voices
-        if (not provider or owner.id == provider) and (not language or voice.language == language)
+        for owner, voice in (*engines, *own)
+        if (not provider or owner == provider) and (not language or voice.language == language)
     ]
 
 
-def _voice(provider: Provider, voice: Voice) -> dict[str, Any]:
+def _voice(provider: str, voice: Voice) -> dict[str, Any]:
     return {
         "id": voice.id,
         "name": voice.name,
         "language": voice.language,
-        "provider": provider.id,
+        "provider": provider,
         "sample_rate_hz": voice.sample_rate,
         "supported_formats": list(formats.FORMATS),
     }

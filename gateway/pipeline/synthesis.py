@@ -112,6 +112,10 @@ class Synthesis:
         self.starved = False
         """The PCM that was taken last had to be waited for because there was no text to speak."""
 
+    def speak_with(self, voice: Voice) -> None:
+        """The voice with what the engine needs to speak with it, for what is spoken from now on."""
+        self._voice = voice
+
     # ---- text
 
     def text(self, text: str, *, flush: bool = False) -> None:

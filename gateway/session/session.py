@@ -27,6 +27,7 @@ from gateway.events import (
     Started,
     Words,
 )
+from gateway.library import Library, LibraryVoice
 from gateway.log import session_id
 from gateway.metrics import Counted, Meter
 from gateway.pipeline.alignment import TimedWord
@@ -57,6 +58,8 @@ class Plan:
     bit_rate: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     """The engine's own, checked by it."""
+    kept: LibraryVoice | None = None
+    """The voice, where it is one of the library: what the engine needs of it is fetched when it is spoken with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Resources:
     pool: TranscodingPool
     providers: Providers
     capacities: Capacities
+    library: Library
     limits: Limits
     lead: float
 
@@ -230,6 +234,8 @@ class Session:
 
     async def _speak(self) -> None:
         plan = self.plan
+        if plan.kept is not None:
+            self._synthesis.speak_with(await self._resources.library.voice(plan.kept))
         self._machine.move(Move.ADMIT)
         stream = plan.format.open(plan.voice.sample_rate, plan.sample_rate, plan.bit_rate)
         source = Recorder(self._synthesis, self._recording) if self._recording else self._synthesis

@@ -13,10 +13,12 @@ from gateway.admission.auth import caller
 from gateway.clock import Clock
 from gateway.errors import BadOption, BadRequest, Overloaded, UnknownSession, UnsupportedFormat, from_provider
 from gateway.events import SpeechRequest
+from gateway.library import LibraryVoice
 from gateway.metrics import Meter, Metrics
 from gateway.session.recording import Recordings
 from gateway.session.session import Plan, Resources, Session, capacities
-from providers.base import Provider, ProviderError, Tunable
+from providers.base import Provider, ProviderError, Tunable, Voice
+from providers.base import UnknownVoice as NoSuchVoice
 from providers.registry import Providers
 
 SLOWEST, FASTEST = 0.25, 4.0
@@ -92,10 +94,7 @@ class Sessions:
         the engine's start has raised."""
         if not SLOWEST <= request.speed <= FASTEST:
             raise BadRequest(f"speed must be from {SLOWEST} to {FASTEST:g}")
-        try:
-            provider, voice = self._providers.find_voice(request.provider, request.voice)
-        except ProviderError as error:
-            raise from_provider(error) from None
+        provider, voice, kept = self._voice(request)
         try:
             chosen = formats.find(request.format)
         except formats.UnknownFormat:
@@ -112,7 +111,21 @@ class Sessions:
             raise UnsupportedFormat(str(error)) from None
         milliseconds = self._frame_ms if request.frame_ms is None else request.frame_ms
         frame = max(1, rate * milliseconds // 1000)
-        return Plan(request, provider, voice, chosen, rate, frame, bit_rate, _options(provider, request.options))
+        options = _options(provider, request.options)
+        return Plan(request, provider, voice, chosen, rate, frame, bit_rate, options, kept)
+
+    def _voice(self, request: SpeechRequest) -> tuple[Provider, Voice, LibraryVoice | None]:
+        """Who speaks, and with what. A caller's own voices go before the engines'."""
+        library = self._resources.library
+        kept = library.find(caller.get(), request.voice, request.provider)
+        try:
+            if kept is not None:
+                return self._providers.engine(kept.provider).offer(), kept.spoken(), kept
+            return *self._providers.find_voice(request.provider, request.voice), None
+        except ProviderError as error:
+            if isinstance(error, NoSuchVoice):
+                library.check()
+            raise from_provider(error) from None
 
     def check(self, plan: Plan) -> None:
         """Raises ``Overloaded`` when a session of this plan would find neither a place nor room to wait for one."""
@@ -144,6 +157,7 @@ class Sessions:
         """Forget a session that is over, or that never ran."""
         session.dispose()
         self._live.pop(session.token, None)
+        self._resources.library.session_over()
         if not self._live:
             self._empty.set()
 

@@ -19,7 +19,9 @@ from typing import ClassVar
 
 from providers.base import (
     SAMPLE_WIDTH,
+    BadClip,
     Capabilities,
+    Clip,
     EngineUnavailable,
     PcmChunk,
     Segment,
@@ -146,8 +148,7 @@ class Scripted:
         return self._voices
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[PcmChunk, None]:
-        if all(segment.voice.id != voice.id for voice in self._voices):
-            raise UnknownVoice("engine 'scripted' has no such voice")
+        self._check(segment.voice)
         self._begin(segment)
         try:
             for step in self._scripts.get(segment.text, self._otherwise):
@@ -165,6 +166,10 @@ class Scripted:
             raise
         finally:
             self._end()
+
+    def _check(self, voice: Voice) -> None:
+        if all(voice.id != known.id for known in self._voices):
+            raise UnknownVoice(f"engine {self.id!r} has no such voice")
 
     def _begin(self, segment: Segment) -> None:
         self.segments.append(segment)
@@ -246,6 +251,62 @@ class Conversing(Scripted):
             if segment.text:
                 await taken.put(replace(segment, text=segment.text.strip()))
         await taken.put(None)
+
+
+class Making(Scripted):
+    """Makes voices from clips and descriptions, and speaks with those whose prompt it has made. What it does while it
+    makes one is a script too: ``making``.
+
+    ``tests.support.engines:Making`` in configuration.
+    """
+
+    id: ClassVar[str] = "making"
+    MARK: ClassVar[bytes] = b"made by a test\n"
+
+    def __init__(self, *, voices: Sequence[str] = ("one", "two"), sample_rate: int = RATE, prompt: int = 1000) -> None:
+        super().__init__(voices=voices, sample_rate=sample_rate)
+        self._rate = sample_rate
+        self.making: tuple[Wait | Mark | Raise | Hang | Deaf, ...] = ()
+        self.prompt = prompt
+        """Bytes of one."""
+        self.clips: list[Clip] = []
+        self.descriptions: list[tuple[str, str | None]] = []
+        self.made = 0
+        """Voices that are being made."""
+        self.most = 0
+        """Of those, at a time."""
+
+    async def clone(self, clip: Clip) -> Voice:
+        self.clips.append(clip)
+        return await self._make(f"clip {len(clip.pcm)}")
+
+    async def design(self, description: str, language: str | None = None) -> Voice:
+        self.descriptions.append((description, language))
+        return await self._make(description)
+
+    async def _make(self, what: str) -> Voice:
+        self.made += 1
+        self.most = max(self.most, self.made)
+        try:
+            for step in self.making:
+                await _do(step)
+        finally:
+            self.made -= 1
+        prompt = (self.MARK + what.encode()).ljust(self.prompt, b".")
+        return Voice("its own", "Its own", "en-GB", self._rate, gender="female", prompt=prompt)
+
+    def _check(self, voice: Voice) -> None:
+        if voice.prompt is None:
+            super()._check(voice)
+        elif not voice.prompt.startswith(self.MARK):
+            raise BadClip(f"engine {self.id!r} has not made this voice")
+
+
+class Places(Making):
+    """One that speaks ``places`` utterances at a time. ``tests.support.engines:Places`` in configuration."""
+
+    id: ClassVar[str] = "places"
+    places = 1
 
 
 class Broken(Scripted):

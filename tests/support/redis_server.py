@@ -16,14 +16,15 @@ from tests.support.required import lacks
 
 
 class RedisServer:
-    """Keeps its data over a ``restart`` only where it was told to ``save`` them before."""
+    """Keeps its data over a ``restart`` only where it was told to ``save`` them before, or by its ``options``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         found = shutil.which("redis-server")
         if found is None:
             lacks("redis", "there is no redis-server on this machine")
         self._program = found
         self._folder = folder
+        self._options = options
         self.port = _free_port()
         self._process: subprocess.Popen[str] | None = None
 
@@ -38,7 +39,7 @@ class RedisServer:
     def start(self) -> None:
         """Returns when it takes connections."""
         options = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", "")
-        process = subprocess.Popen([self._program, *options], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([self._program, *options, *self._options], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         said = ""
         for line in process.stdout:
@@ -69,10 +70,10 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
+def redis_server(*options: str) -> Iterator[RedisServer]:
     """A started one."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        server = RedisServer(Path(folder))
+        server = RedisServer(Path(folder), *options)
         server.start()
         try:
             yield server
