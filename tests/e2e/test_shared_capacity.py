@@ -139,8 +139,16 @@ class Process:
     async def speak(self, tenant: str, number: int, seconds: float = 0.0) -> Session:
         return await (await self.caller(tenant)).speak(number, seconds)
 
-    def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
+    async def restored(self) -> float:
+        """The places that it held and that Redis did not know of, as its metrics have it."""
+        async with httpx.AsyncClient() as http:
+            page = (await http.get(f"{self.address}/metrics")).text
+        found = re.search(r"^voxwire_leases_restored_total (\S+)$", page, re.MULTILINE)
+        assert found is not None
+        return float(found[1])
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
 
     async def stop(self) -> None:
         for caller in self._callers.values():
@@ -297,13 +305,42 @@ async def test_while_redis_is_away_those_who_speak_go_on_and_newcomers_get_503_w
         assert service.most == PLACES
 
 
+async def test_a_gateway_that_was_stopped_for_too_long_speaks_on_and_nobody_new_comes_until_it_fits(
+    fleet: Fleet,
+) -> None:
+    service = fleet.service
+    before = len(service.uses)
+    sessions = await fleet.hold(range(5000, 5000 + PLACES + 6))
+    await service.until(before + PLACES)
+    restored = await fleet.processes[1].restored()
+    fleet.processes[1].signal(signal.SIGSTOP)
+    await service.until(before + PLACES + 3)
+    assert sorted(service.numbers(before + PLACES)) == [5010, 5012, 5014]
+    fleet.processes[1].signal(signal.SIGCONT)
+    async with asyncio.timeout(10):
+        while await fleet.processes[1].restored() != restored + 5:
+            pass
+    assert service.active == PLACES + 3, "what it had begun was accepted, and is not cut"
+    for number in range(5000, 5004):
+        service.let_go(number)
+    await service.until(before + PLACES + 4)
+    assert await last_events(sessions[:4]) == {"ended": 4}
+    assert service.numbers(before + PLACES + 3) == [5011], "one for four, and in the order in which they had asked"
+    assert service.active == PLACES
+    for number in range(5004, 5000 + PLACES + 6):
+        service.let_go(number)
+    assert await last_events(sessions) == {"ended": PLACES + 6}
+    assert sorted(service.numbers(before)) == list(range(5000, 5000 + PLACES + 6))
+    service.most = service.active
+
+
 async def test_the_places_of_a_killed_gateway_are_back_within_the_lease(fleet: Fleet) -> None:
     service = fleet.service
     before = len(service.uses)
     sessions = await fleet.hold(range(4000, 4000 + PLACES + 12))
     await service.until(before + PLACES)
     assert sorted(service.numbers(before)) == list(range(4000, 4000 + PLACES))
-    fleet.processes[1].kill()
+    fleet.processes[1].signal(signal.SIGKILL)
     killed = time.monotonic()
     await service.until(before + PLACES + 5)
     back = service.uses[-1].began - killed
