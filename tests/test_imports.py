@@ -143,7 +143,12 @@ def test_nobody_imports_the_composition_root() -> None:
 
 @pytest.mark.parametrize(
     ("library", "home"),
-    [("prometheus_client", {"gateway.metrics", "gateway.health"}), ("av", {"audio"}), ("lameenc", {"audio"})],
+    [
+        ("prometheus_client", {"gateway.metrics", "gateway.health"}),
+        ("av", {"audio"}),
+        ("lameenc", {"audio"}),
+        ("redis", {"gateway.admission.leases", "gateway.admission.shared_definitions"}),
+    ],
 )
 def test_a_heavy_library_has_one_home(library: str, home: set[str]) -> None:
     for name, path in modules():
