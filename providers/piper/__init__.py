@@ -5,7 +5,7 @@ apart where that changes nothing, and the sound is made a window at a time.
 
 settings   what the operator sets                        catalogue  which voices there are
 text       what espeak-ng reads badly, written out       words      which sound belongs to which word of the text
-split      a voice's graph in three parts (`parts`)      shelf      the parts on disk
+split      a voice's `graph` in three `parts`            shelf      the parts on disk
 model      the parts at work: ids into windows of sound  sound      windows into PCM, the silence around them trimmed
 speech     a segment of text into PCM and words          engine     the provider
 

@@ -40,10 +40,10 @@ def spoken(model: Model, sentence: Sentence) -> np.ndarray[Any, Any]:
 def test_windows_grow_and_leave_no_rump() -> None:
     assert windows(0) == []
     assert windows(3) == [(0, 3)]
-    assert windows(39) == [(0, 39)]
-    assert windows(40) == [(0, 24), (24, 40)]
-    assert windows(400) == [(0, 24), (24, 72), (72, 168), (168, 264), (264, 360), (360, 400)]
-    assert windows(270) == [(0, 24), (24, 72), (72, 168), (168, 270)]
+    assert windows(31) == [(0, 31)]
+    assert windows(32) == [(0, 16), (16, 32)]
+    assert windows(320) == [(0, 16), (16, 48), (48, 112), (112, 208), (208, 304), (304, 320)]
+    assert windows(319) == [(0, 16), (16, 48), (48, 112), (112, 208), (208, 319)]
 
 
 @pytest.mark.engines
