@@ -22,13 +22,18 @@ from providers.base import (
 from providers.volcano import options as accepted
 from providers.volcano.accounts import Accounts
 from providers.volcano.credentials import Credentials
-from providers.volcano.errors import Denied
+from providers.volcano.errors import Denied, NotGranted
 from providers.volcano.settings import VolcanoSettings
 from providers.volcano.speech import Speech
 from providers.volcano.text import Text
 from providers.volcano.voices import Service, Speaker, speakers
 
 log = logging.getLogger(__name__)
+
+_NO_ACCOUNT = (
+    "engine 'volcano' has no account: set VOXWIRE_VOLCANO_API_KEY, "
+    "or VOXWIRE_VOLCANO_APP_ID and VOXWIRE_VOLCANO_ACCESS_KEY"
+)
 
 
 class Volcano:
@@ -70,20 +75,19 @@ class Volcano:
     async def start(self) -> None:
         if self._is_guest:
             return
-        if not self._credentials.complete:
-            raise EngineUnavailable(
-                "engine 'volcano' has no account: set VOXWIRE_VOLCANO_API_KEY, "
-                "or VOXWIRE_VOLCANO_APP_ID and VOXWIRE_VOLCANO_ACCESS_KEY"
-            )
         self._accounts.open()
+        if not self._credentials.complete:
+            # Requests may bring their own.
+            log.warning("volcano: %s", _NO_ACCOUNT)
+            return
         default = next(iter(self._speakers.values()))
         if default.service is not Service.BIDIRECTIONAL:
             return
         try:
             pool = self._accounts.get(self._credentials).pool
             pool.give_back(await pool.take(default.resource), default.resource)
-        except (EngineBusy, EngineUnavailable) as error:
-            # It may be well by the time that somebody speaks.
+        except (EngineBusy, EngineUnavailable, NotGranted) as error:
+            # It may be well by the time that somebody speaks, or with another voice.
             log.warning("volcano: %s", error)
 
     async def close(self) -> None:
@@ -131,7 +135,7 @@ class Volcano:
         if found is None:
             raise UnknownVoice("engine 'volcano' has no such voice; others can be set in VOXWIRE_VOLCANO_VOICES")
         if not self._credentials.complete:
-            raise Denied("engine 'volcano' has no account")
+            raise Denied(_NO_ACCOUNT)
         return found
 
 

@@ -15,14 +15,13 @@ OK_V1 = 3000
 _RETRY_AFTER = 1.0
 _CONCURRENCY = {3003, 45000292}
 _TRANSIENT = {3005, 3030, 3031, 3032, 3040}
-_DENIED_CODES = {45000010, 45000030}
-_DENIED = re.compile(r"grant|access denied|permission denied|api[- ]?key|app ?key|access_key|resource id empty")
+_NOT_GRANTED = re.compile(r"not granted|access denied|permission denied")
+_DENIED = re.compile(r"grant|api[- ]?key|app ?key|access_key|resource id empty")
 _VOICE_CODES = {3050, 45002000}
 _VOICE = re.compile(r"mismatched|speaker not found|invalid speaker|init engine instance failed")
 _LENGTH_CODES = {3010, 40402003}
 _LENGTH = re.compile(r"size too large|exceed max limit")
 _UNREADABLE = {3011, 45002001}
-_HTTP_DENIED = {401, 403}
 _HTTP_TRANSIENT = {408, 500, 502, 503, 504}
 
 
@@ -30,6 +29,10 @@ class Denied(ProviderError):
     """The service does not take the credentials, or they may not use what was asked for."""
 
     code = "engine_denied"
+
+
+class NotGranted(Denied):
+    """The account is known, and was not granted the resource of this voice."""
 
 
 class Broken(EngineUnavailable):
@@ -61,8 +64,12 @@ class Refusal:
                 UnknownVoice(f"the speech service has no such voice {about}"),
             ),
             (
-                code in _DENIED_CODES or _DENIED.search(said) or (not code and self.status in _HTTP_DENIED),
-                Denied(f"the speech service refuses the account, or this voice to it {about}"),
+                code == 45000030 or _NOT_GRANTED.search(said) or (not code and self.status == 403),
+                NotGranted(f"the account may not use this voice of the speech service {about}"),
+            ),
+            (
+                code == 45000010 or _DENIED.search(said) or (not code and self.status == 401),
+                Denied(f"the speech service refuses the account {about}"),
             ),
             (
                 code in _LENGTH_CODES or _LENGTH.search(said),

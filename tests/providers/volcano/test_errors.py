@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from providers.base import EngineBusy, EngineFailed, EngineUnavailable, ProviderError, UnknownVoice
-from providers.volcano.errors import Denied, Refusal
+from providers.volcano.errors import Denied, NotGranted, Refusal
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,13 @@ from providers.volcano.errors import Denied, Refusal
         (Refusal(3050, "voice does not exist"), UnknownVoice),
         (Refusal(45002000, "TTS invalid speaker"), UnknownVoice),
         (Refusal(45000010, "Invalid X-Api-Key", 401), Denied),
-        (Refusal(45000030, "[resource_id=volc.service_type.10029] requested resource not granted", 403), Denied),
-        (Refusal(3001, "[resource_id=volc.tts.default] requested resource not granted", 403), Denied),
-        (Refusal(3001, "extract request resource id: get resource id: access denied"), Denied),
+        (Refusal(3001, "authenticate request: load grant: requested grant not found"), Denied),
+        (Refusal(45000030, "[resource_id=volc.service_type.10029] requested resource not granted", 403), NotGranted),
+        (Refusal(3001, "[resource_id=volc.tts.default] requested resource not granted", 403), NotGranted),
+        (Refusal(3001, "extract request resource id: get resource id: access denied"), NotGranted),
+        (Refusal(45000000, "speaker permission denied: get resource id: access denied"), NotGranted),
         (Refusal(status=401), Denied),
+        (Refusal(status=403), NotGranted),
         (Refusal(3010, "text too long"), EngineFailed),
         (Refusal(40402003, "TTSExceededTextLimit:exceed max limit"), EngineFailed),
         (Refusal(3011, "illegal input text!"), EngineFailed),
