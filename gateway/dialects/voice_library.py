@@ -18,7 +18,7 @@ from gateway.dialects.multipart import Form, is_form, read_form
 from gateway.dialects.refusal import authenticate, error_response, json_response
 from gateway.errors import BadRequest, VoxwireError
 from gateway.library import Base64, LibraryVoice, Source, Url, Wish
-from gateway.library.clip import LONGEST_URL
+from gateway.library.clip import LONGEST_URL, MAX_BASE64
 from gateway.library.voice import MAX_DESCRIPTION, MAX_TRANSCRIPT
 from gateway.runtime import Gateway
 
@@ -160,7 +160,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 def routes(gateway: Gateway) -> list[BaseRoute]:
     settings = gateway.settings
     form_limit = settings.voice_clip_bytes + _AROUND
-    json_limit = settings.voice_clip_bytes * 3 // 2 + _AROUND
+    json_limit = min(settings.voice_clip_bytes, MAX_BASE64) * 3 // 2 + _AROUND
     seconds = settings.voice_upload_timeout
 
     def guarded(handle: Handler) -> Handler:

@@ -24,11 +24,16 @@ SAMPLE_RATE = 24_000
 SHORTEST = 1.0
 """Seconds."""
 _WINDOW = SAMPLE_RATE // 10
-_SILENT = 33.0
-"""A root mean square below which a tenth of a second is silent: -60 dB of full scale."""
+_SILENT = 16.0
+"""How far half of the samples of a tenth of a second are from its middle, at least, where it is not silent: about what
+noise of -60 dB of full scale has."""
+_HEARD = 5
+"""Tenths of a second that are not silent, at least."""
 _FETCHES = 4
 """Files that are fetched at a time."""
 LONGEST_URL = 2048
+MAX_BASE64 = 4 * 1024 * 1024
+"""Bytes of a file as base64: JSON is read at one go, and nothing else happens meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +100,10 @@ class Clips:
                 return source
 
     def _plain(self, text: str) -> bytes:
+        most = min(self._most, MAX_BASE64)
         # Four characters are three bytes; the rest is room for line breaks.
-        if len(text) > self._most * 3 // 2:
-            raise BadClip(f"the file is larger than {self._most} bytes")
+        if len(text) > most * 3 // 2:
+            raise BadClip(f"the file is larger than {most} bytes: this is all that is taken as base64")
         # Copied without its line breaks only where it has some.
         plain = "".join(text.split()) if "\n" in text else text.strip()
         try:
@@ -117,8 +123,9 @@ class Clips:
 
 
 def _silent(pcm: bytes) -> bool:
-    """Whether no tenth of a second of it is louder than a whisper's noise. A constant is silent, however large it is:
-    that is what numbers that are none become."""
+    """Whether less than half a second of it can be heard. A constant is silent, however large it is, and so is one with
+    steps in it: numbers that are none become that."""
     samples = np.frombuffer(pcm, "<i2").astype(np.float32)
     windows = samples[: len(samples) // _WINDOW * _WINDOW].reshape(-1, _WINDOW)
-    return bool(windows.std(axis=1).max(initial=0.0) < _SILENT)
+    away = np.abs(windows - np.median(windows, axis=1, keepdims=True))
+    return int((np.median(away, axis=1) >= _SILENT).sum()) < _HEARD

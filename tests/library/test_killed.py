@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +57,10 @@ async def whole(store: Store) -> set[str]:
     return {voice.id for voice in snapshot.voices}
 
 
+def unfinished(folder: Path) -> list[Path]:
+    return list(folder.glob("*.unfinished"))
+
+
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_kill_in_each_step_of_writing_leaves_what_was_acknowledged_and_nothing_half(
     tmp_path: Path, step: str
@@ -69,7 +72,7 @@ async def test_a_kill_in_each_step_of_writing_leaves_what_was_acknowledged_and_n
     await store.open()
     # In the last step it has its name already: kept, though nobody was told so.
     assert await whole(store) == ({"v0", "v1"} if step == "fsync 2" else {"v0"})
-    assert not [name for name in os.listdir(tmp_path) if name.endswith(".unfinished")]
+    assert unfinished(tmp_path) == []
     # The lock is free, and the id too where nothing was kept.
     await store.add(a_voice("v2"), a_prompt(), ROOM)
 

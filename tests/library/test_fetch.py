@@ -1,0 +1,269 @@
+"""Files are fetched from the public internet, within bounds, and from nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from gateway.errors import BadUrl
+from gateway.library.clip import LONGEST_URL
+from gateway.library.fetch import MAX_REDIRECTS, Fetcher
+from tests.support.web_server import (
+    HOST,
+    Names,
+    WebServer,
+    answer,
+    drip,
+    endless,
+    endless_head,
+    raw,
+    redirect,
+    silent,
+    the_test_server_is_public,
+    web_server,
+)
+
+MOST = 100_000
+BODY = bytes(range(256)) * 100
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[WebServer]:
+    async with web_server() as made:
+        made.paths["/clip.wav"] = answer(BODY)
+        yield made
+
+
+@asynccontextmanager
+async def fetching(web: WebServer, **options: Any) -> AsyncIterator[Fetcher]:
+    options = {"look_up": Names(), "allowed": the_test_server_is_public, "ports": (80, 443, web.port)} | options
+    fetcher = Fetcher(MOST, **options)
+    try:
+        yield fetcher
+    finally:
+        await fetcher.close()
+        await web.quiet()
+
+
+async def refused(fetcher: Fetcher, url: str) -> str:
+    with pytest.raises(BadUrl) as error:
+        await fetcher.fetch(url)
+    assert error.value.__cause__ is None
+    return error.value.message
+
+
+async def test_a_file_is_fetched_as_it_is(web: WebServer) -> None:
+    async with fetching(web) as fetcher:
+        assert await fetcher.fetch(web.url("/clip.wav")) == BODY
+    assert f"host: {HOST}:{web.port}" in web.heads[0].lower()
+    assert not any(word in web.heads[0].lower() for word in ("cookie", "authorization", "referer"))
+
+
+async def test_redirects_are_followed_a_few_times(web: WebServer) -> None:
+    web.paths["/0"] = redirect("1", "301 Moved Permanently")
+    web.paths["/1"] = redirect("/2", "307 Temporary Redirect")
+    web.paths["/2"] = redirect(web.url("/clip.wav"), "308 Permanent Redirect")
+    async with fetching(web) as fetcher:
+        assert await fetcher.fetch(web.url("/0")) == BODY
+        web.paths["/before"] = redirect("/0")
+        assert f"more than {MAX_REDIRECTS}" in await refused(fetcher, web.url("/before"))
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http://127.0.0.2/", "http://10.0.0.1/", "http://inside.test/", "http://[::1]/", "http://169.254.169.254/latest"],
+)
+async def test_a_redirect_to_a_private_address_is_not_followed(web: WebServer, target: str) -> None:
+    web.paths["/away"] = redirect(target)
+    async with fetching(web, look_up=Names(inside=[["10.1.2.3"]])) as fetcher:
+        assert "public address" in await refused(fetcher, web.url("/away"))
+
+
+@pytest.mark.parametrize(
+    "target", ["file:///etc/passwd", "ftp://web.test/a", "gopher://web.test/", "http://a:b@web.test/", ""]
+)
+async def test_a_redirect_is_held_to_what_a_url_is(web: WebServer, target: str) -> None:
+    web.paths["/away"] = redirect(target)
+    async with fetching(web) as fetcher:
+        await refused(fetcher, web.url("/away"))
+    assert web.asked == ["/away"]
+
+
+@pytest.mark.parametrize(
+    "meaning",
+    [["127.0.0.2"], ["127.0.0.1", "10.0.0.1"], ["::1"], ["::ffff:127.0.0.1"], ["64:ff9b::a00:1"], ["not an address"]],
+    ids=str,
+)
+async def test_a_name_that_has_a_private_address_is_not_asked(web: WebServer, meaning: list[str]) -> None:
+    async with fetching(web, look_up=Names(inside=[meaning])) as fetcher:
+        assert "public address" in await refused(fetcher, web.url("/clip.wav", "inside.test"))
+    assert web.asked == []
+
+
+async def test_a_name_that_changes_its_meaning_is_connected_to_where_it_was_checked(web: WebServer) -> None:
+    names = Names(turning=[["127.0.0.1"], ["127.0.0.2"]])
+    async with fetching(web, look_up=names) as fetcher:
+        assert await fetcher.fetch(web.url("/clip.wav", "turning.test")) == BODY
+        assert names.looked_up == ["turning.test"]
+        # The next fetch looks the name up again, and keeps no connection either.
+        assert "public address" in await refused(fetcher, web.url("/clip.wav", "turning.test"))
+
+
+async def test_a_name_that_changes_its_meaning_between_two_redirects_is_checked_again(web: WebServer) -> None:
+    names = Names(turning=[["127.0.0.1"], ["10.0.0.1"]])
+    web.paths["/again"] = redirect(web.url("/clip.wav", "turning.test"))
+    async with fetching(web, look_up=names) as fetcher:
+        assert "public address" in await refused(fetcher, web.url("/again", "turning.test"))
+    assert web.asked == ["/again"]
+
+
+async def test_an_address_is_checked_where_the_socket_is_made_too(web: WebServer) -> None:
+    asked: list[str] = []
+
+    def twice(address: str) -> bool:
+        """The first question is the look-up's; the second comes before the connection."""
+        asked.append(address)
+        return len(asked) == 1
+
+    async with fetching(web, allowed=twice) as fetcher:
+        assert "public address" in await refused(fetcher, web.url("/clip.wav"))
+    assert asked == ["127.0.0.1", "127.0.0.1"]
+    assert web.asked == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/a",
+        "http://127.1/a",
+        "http://2130706433/a",
+        "http://0x7f000001/a",
+        "http://0x7f.1/a",
+        "http://0177.0.0.1/a",
+        "http://017700000001/a",
+        "http://\u2460\u2461\u2466.0.0.1/a",
+        "http://\uff11\uff12\uff17.0.0.1/a",
+        "http://[::1]/a",
+        "http://[::ffff:127.0.0.1]/a",
+        "http://[64:ff9b::7f00:1]/a",
+        "http://[2002:7f00:1::]/a",
+        "http://[fe80::1%25eth0]/a",
+        "http://169.254.169.254/latest/meta-data",
+        "http://localhost/a",
+        "http://localhost./a",
+        "http://\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3/a",
+    ],
+)
+async def test_no_way_of_writing_an_address_of_this_machine_leads_to_it(url: str) -> None:
+    fetcher = Fetcher(MOST, ports=(80,))
+    await refused(fetcher, url)
+    await fetcher.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("", "characters"),
+        ("x" * (LONGEST_URL + 1), "characters"),
+        ("no url", "http://"),
+        ("//web.test/a", "http://"),
+        ("http:///a", "http://"),
+        ("http://", "http://"),
+        ("http://[::1/a", "no URL"),
+        ("data:audio/wav;base64,UklGRg==", "http://"),
+        ("file:///etc/passwd", "http://"),
+        ("ftp://web.test/a", "http://"),
+        ("http://user:password@web.test/a", "password"),
+        ("http://user@web.test/a", "password"),
+        ("http://:password@web.test/a", "password"),
+        ("http://web.test:22/a", "ports: 80, 443"),
+        ("https://web.test:8443/a", "ports: 80, 443"),
+        ("http://web.test:0/a", "ports: 80, 443"),
+        ("http://web.test:99999/a", "no URL"),
+    ],
+)
+async def test_what_a_url_may_be_is_said_where_it_is_something_else(url: str, why: str) -> None:
+    fetcher = Fetcher(MOST, look_up=Names(), allowed=the_test_server_is_public)
+    assert why in await refused(fetcher, url)
+    await fetcher.close()
+
+
+async def test_without_a_port_nothing_is_fetched() -> None:
+    fetcher = Fetcher(MOST, ports=())
+    assert "ports: none" in await refused(fetcher, "http://web.test/a")
+    await fetcher.close()
+
+
+MISBEHAVING = {
+    "slow drip": (drip, "within 0.5 seconds"),
+    "says nothing": (silent, "within 0.5 seconds"),
+    "endless": (endless, f"larger than {MOST} bytes"),
+    "too long by its own word": (answer(b"x", length=MOST + 1), f"larger than {MOST} bytes"),
+    "too long": (answer(bytes(MOST + 1)), f"larger than {MOST} bytes"),
+    "less than it says": (answer(b"x" * 10, length=20), "broke off"),
+    "compressed": (answer(gzip.compress(bytes(1000)), content_encoding="gzip"), "compressed"),
+    "a part": (answer(b"x", status="206 Partial Content"), "status 206"),
+    "not there": (answer(status="404 Not Found"), "status 404"),
+    "redirect to nowhere": (redirect(""), "characters"),
+    "no HTTP": (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), "cannot be reached"),
+    "hangs up": (raw(b""), "cannot be reached"),
+    "endless head": (endless_head, "cannot be reached"),
+    "long line": (raw(b"HTTP/1.1 200 OK\r\nx: " + b"x" * 100_000 + b"\r\n\r\n"), "cannot be reached"),
+    "bad chunks": (raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"), "cannot be reached"),
+}
+
+
+@pytest.mark.parametrize("kind", MISBEHAVING)
+async def test_a_server_that_misbehaves_is_given_up(web: WebServer, kind: str) -> None:
+    web.paths["/clip.wav"], why = MISBEHAVING[kind]
+    async with fetching(web, seconds=0.5) as fetcher:
+        assert why in await refused(fetcher, web.url("/clip.wav"))
+
+
+async def test_a_file_of_exactly_the_limit_is_taken(web: WebServer) -> None:
+    web.paths["/clip.wav"] = answer(bytes(MOST))
+    async with fetching(web) as fetcher:
+        assert len(await fetcher.fetch(web.url("/clip.wav"))) == MOST
+
+
+async def test_a_look_up_that_hangs_keeps_nobody_waiting_beyond_the_time_limit(web: WebServer) -> None:
+    hang = threading.Event()
+
+    def hanging(host: str) -> list[str]:
+        hang.wait(20.0)
+        return ["127.0.0.1"]
+
+    async with fetching(web, look_up=hanging, seconds=0.2) as fetcher:
+        assert "within 0.2 seconds" in await refused(fetcher, web.url("/clip.wav"))
+        hang.set()
+
+
+async def test_a_fetch_that_is_cancelled_leaves_no_connection(web: WebServer) -> None:
+    begun = asyncio.Event()
+
+    def marked(behave: Callable[..., Any]) -> Callable[..., Any]:
+        async def run(*streams: Any) -> None:
+            begun.set()
+            await behave(*streams)
+
+        return run
+
+    web.paths["/clip.wav"] = marked(drip)
+    async with fetching(web) as fetcher:
+        task = asyncio.create_task(fetcher.fetch(web.url("/clip.wav")))
+        await begun.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        await web.quiet()
+
+
+async def test_names_are_looked_up_as_this_machine_does() -> None:
+    fetcher = Fetcher(MOST)
+    assert "public address" in await refused(fetcher, "http://localhost/")
+    await fetcher.close()
