@@ -20,6 +20,9 @@ PREFIX = "voxwire:capacity:"
 """What the keys in Redis begin with."""
 _MADE = "external:"
 """What the names of those begin with that were made while the gateways run."""
+_ACCOUNT = "account:"
+MOST_NAMED = 1000
+"""Semaphores that are remembered though nobody uses them now."""
 MOST_PLACES = 1_000_000
 LONGEST_NAME = 200
 
@@ -88,15 +91,30 @@ class Capacities:
     def engine(self, name: str, places: int, account: str | None = None) -> Capacity:
         """The places of the engine of that id, which has ``places`` of them now. They are its account's, and shared
         with the other engines that use it, where it has one."""
-        capacity = self._engines.get(name)
-        if capacity is None:
-            capacity = self._local(name, places) if account is None else self._name(f"account:{account}", places)
-            self._engines[name] = capacity
+        if account is None:
+            if name not in self._engines:
+                self._engines[name] = self._local(name, places)
+            capacity = self._engines[name]
+        else:
+            capacity = self._name(f"{_ACCOUNT}{account}", places)
+            self._engines.setdefault(name, capacity)
+            self._forget_accounts()
         capacity.resize(places)
         return capacity
 
+    def _forget_accounts(self) -> None:
+        """Callers may bring accounts of their own, as many as they like."""
+        if len(self._named) <= MOST_NAMED:
+            return
+        kept = set(self._engines.values())
+        for name, capacity in list(self._named.items())[:-1]:
+            if name.startswith(_ACCOUNT) and capacity not in kept and not (capacity.taken or capacity.waiting):
+                del self._named[name]
+                if self.leases is not None:
+                    self.leases.forget(name)
+
     def engines(self) -> Iterator[tuple[str, Capacity]]:
-        """Those that were asked for, by the engine's id."""
+        """Those that were asked for, by the engine's id; of several accounts of an engine the first."""
         yield from self._engines.items()
 
     # ---- semaphores that are made while the gateway runs

@@ -101,6 +101,10 @@ class Leases:
         self._ledger.add(capacity)
         self._work.set()
 
+    def forget(self, name: str) -> None:
+        """Speak no more of a semaphore that nobody here holds or waits for."""
+        self._ledger.forget(name)
+
     def touch(self, capacity: Known) -> None:
         """Say how many places it has, and ask how it is."""
         self._ledger.touch(capacity)

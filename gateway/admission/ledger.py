@@ -78,6 +78,10 @@ class Ledger:
         self._known[capacity.name] = capacity
         self.touch(capacity)
 
+    def forget(self, name: str) -> None:
+        self._known.pop(name, None)
+        self._touched.pop(name, None)
+
     def touch(self, capacity: Known) -> None:
         """Say how many places it has, and ask how it is, in the next turn."""
         self._touched[capacity.name] = capacity

@@ -55,6 +55,22 @@ async def test_an_engine_has_places_of_its_own_and_as_many_as_it_says(fleet: Fle
     assert dict(made.engines()) == {"one": one, "other": other}
 
 
+async def test_accounts_of_one_engine_have_places_of_their_own_and_idle_ones_are_forgotten(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.admission.capacities.MOST_NAMED", 3)
+    made = await fleet.gateway()
+    ours, theirs = made.engine("one", 2, account="ours"), made.engine("one", 2, account="theirs")
+    assert ours is not theirs
+    async with theirs.place():
+        for number in range(10):
+            made.engine("one", 2, account=f"passing {number}")
+        assert made.engine("one", 2, account="theirs") is theirs
+    assert made.engine("one", 2, account="ours") is ours
+    assert dict(made.engines()) == {"one": ours}
+    assert len(made._named) <= 4
+
+
 async def test_engines_on_one_account_share_its_places(fleet: Fleet) -> None:
     made = await fleet.gateway()
     one = made.engine("one", 1, account="theirs")
