@@ -235,8 +235,15 @@ class Leases:
         key = f"{self._prefix}wake:{self._ledger.process}"
         pause = self._lease / 3
         while True:
-            async with asyncio.timeout(pause + self._patience):
-                found = await redis.blpop([key], timeout=pause)
+            try:
+                async with asyncio.timeout(pause + self._patience):
+                    found = await redis.blpop([key], timeout=pause)
+            except (RedisError, OSError) as error:
+                # Whether Redis is there is for the turns to find out; one of them tells what was missed here.
+                log.info("what other gateways give to this one is not heard (%s)", type(error).__name__)
+                self.renew()
+                await asyncio.sleep(self._patience)
+                continue
             if found is None:
                 continue
             if self._clock.now() - self._sent >= self._lease:
