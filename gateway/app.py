@@ -17,7 +17,15 @@ from starlette.staticfiles import StaticFiles
 
 from gateway import __version__, health
 from gateway.config import Settings
-from gateway.dialects import native, openai, orpheus_fastapi, tts_gateway, voice_library, volcengine_concurrent
+from gateway.dialects import (
+    native,
+    openai,
+    orpheus_fastapi,
+    piper_service,
+    tts_gateway,
+    voice_library,
+    volcengine_concurrent,
+)
 from gateway.dialects.refusal import error_response, json_response
 from gateway.errors import VoxwireError
 from gateway.runtime import Gateway
@@ -31,6 +39,7 @@ DIALECTS: tuple[Callable[[Gateway], list[BaseRoute]], ...] = (
     openai.routes,
     orpheus_fastapi.routes,
     volcengine_concurrent.routes,
+    piper_service.routes,
 )
 
 

@@ -76,6 +76,7 @@ _DIALECT = (
 )
 SHARED_DIALECT_PARTS = (
     "socket",
+    "turns",
     "window",
     "refusal",
     "responder",
@@ -84,9 +85,11 @@ SHARED_DIALECT_PARTS = (
     "batch",
     "body",
     "multipart",
+    "choice",
     "detail",
     "sse",
     "whole",
+    "packed",
 )
 
 

@@ -22,14 +22,11 @@ import httpx
 import pytest
 
 from gateway import __version__
-from gateway.app import create_app
 from gateway.client import AsyncClient
-from gateway.clock import Clock
-from gateway.config import Settings
-from gateway.runtime import Gateway
 from providers.base import BadOption, EngineFailed, EngineUnavailable, Voice
 from tests.support.chromium import chromium
 from tests.support.engines import Broken, Hang, Mark, Raise, Say, Scripted, Wait, sound
+from tests.support.scene import after, scene
 from tests.support.serving import Served, serving
 from tests.support.virtual_time import virtual_time
 
@@ -83,51 +80,6 @@ def pcm_of_wav(data: bytes) -> bytes:
 
 
 # ---- what is answered, to the byte
-
-
-class Scene:
-    """The gateway without a network, in virtual time; each message of an answer as the server is given it."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
-        self._app = create_app(gateway=gateway)
-
-    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], list[bytes]]:
-        messages: list[dict[str, Any]] = []
-        requests = iter([{"type": "http.request", "body": json.dumps(body).encode() if body else b""}])
-
-        async def receive() -> dict[str, Any]:
-            return next(requests, None) or await asyncio.Event().wait() or {}
-
-        async def send(message: dict[str, Any]) -> None:
-            messages.append(message)
-
-        scope = {
-            "type": "http", "method": method, "path": path, "query_string": b"", "client": ("10.0.0.1", 1),
-            "headers": [(b"host", b"here")], "http_version": "1.1", "scheme": "http", "root_path": "",
-        }  # fmt: skip
-        await self._app(scope, receive, send)
-        headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
-        return messages[0]["status"], headers, [message["body"] for message in messages[1:]]
-
-
-@asynccontextmanager
-async def scene(*engines: Any) -> AsyncIterator[Scene]:
-    loop = asyncio.get_running_loop()
-    clock = Clock(now=loop.time, wall=lambda: 1_750_000_000.0)
-    gateway = Gateway(Settings(_env_file=None, rate_limit_requests=0), engines=engines, clock=clock)
-    await gateway.start()
-    try:
-        yield Scene(gateway)
-    finally:
-        await gateway.close()
-
-
-def after(seconds: float) -> Wait:
-    """A step of an engine that takes so long."""
-    ready = asyncio.Event()
-    asyncio.get_running_loop().call_later(seconds, ready.set)
-    return Wait(ready)
 
 
 def b64(data: bytes) -> str:
