@@ -146,15 +146,9 @@ class Library:
 
     async def create_from_description(self, owner: str, wish: Wish, description: str) -> LibraryVoice:
         """As ``create_from_clip``, from a description such as "a calm old man"."""
-        if not 1 <= len(description) <= MAX_DESCRIPTION:
-            raise BadRequest(f"a description has from 1 to {MAX_DESCRIPTION} characters")
+        _check_description(description)
         making = self._admitted(owner, wish, self._makers.designing, description)
-
-        async def design(engine: Provider) -> Voice:
-            assert isinstance(engine, Designing)
-            return await engine.design(description, wish.language)
-
-        return await self._keep(making, await self._makers.make(making.provider, owner, design))
+        return await self._keep(making, await self.design(owner, description, wish.language, making.provider))
 
     async def clone(self, owner: str, clip: Clip, provider: str | None = None) -> Voice:
         """A voice that is not kept. ``clips.hear`` makes a ``Clip`` of a file."""
@@ -164,6 +158,18 @@ class Library:
             return await engine.clone(clip)
 
         return await self._makers.make(self._makers.cloning(provider), owner, clone)
+
+    async def design(
+        self, owner: str, description: str, language: str | None = None, provider: str | None = None
+    ) -> Voice:
+        """A voice that is not kept, from a description."""
+        _check_description(description)
+
+        async def design(engine: Provider) -> Voice:
+            assert isinstance(engine, Designing)
+            return await engine.design(description, language)
+
+        return await self._makers.make(self._makers.designing(provider), owner, design)
 
     async def remove(self, owner: str, voice: str) -> None:
         """It is gone for good when this returns; who speaks with it speaks on. Raises ``UnknownLibraryVoice``, and
@@ -258,3 +264,8 @@ class Library:
         if self._up or self._version is None:
             log.warning("the voice library cannot be asked; the voices that are known go on")
         self._up = False
+
+
+def _check_description(description: str) -> None:
+    if not 1 <= len(description) <= MAX_DESCRIPTION:
+        raise BadRequest(f"a description has from 1 to {MAX_DESCRIPTION} characters")
