@@ -16,6 +16,8 @@ AT_ONCE = 16
 """Texts of one request that are spoken, or wait for an engine, at a time."""
 HELD = 32
 """Outcomes of one request that are being made, or made and not sent."""
+HELD_BYTES = 64 * 1024 * 1024
+"""Of sound that is made and not sent: with more, nothing is begun. What is being made may come on top."""
 _TRIES = 5
 _LONGEST_WAIT = 30.0
 
@@ -41,14 +43,14 @@ async def run(
 
     A job that fails is an outcome like any other. Raises what ``say`` raises, and then nothing is made any more.
     """
-    room = asyncio.Semaphore(HELD)
+    room = _Room()
     order = _Order(say, room, ordered=ordered)
     left = iter(enumerate(jobs))
 
     async def work() -> None:
         while True:
             # Before a job is taken: the first that is not said yet is then always one that is being made.
-            await room.acquire()
+            await room.enter()
             index, job = next(left, (-1, None))
             if job is None:
                 return
@@ -59,11 +61,38 @@ async def run(
             group.create_task(work())
 
 
+class _Room:
+    """For outcomes between their begin and their being said."""
+
+    def __init__(self) -> None:
+        self._held = 0
+        self._bytes = 0
+        self._changed = asyncio.Condition()
+
+    async def enter(self) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._held < HELD and self._bytes < HELD_BYTES)
+            self._held += 1
+
+    def grow(self, outcome: Made | VoxwireError) -> None:
+        self._bytes += _size(outcome)
+
+    async def leave(self, outcome: Made | VoxwireError) -> None:
+        async with self._changed:
+            self._held -= 1
+            self._bytes -= _size(outcome)
+            self._changed.notify_all()
+
+
+def _size(outcome: Made | VoxwireError) -> int:
+    return len(outcome.data) if isinstance(outcome, Made) else 0
+
+
 class _Order:
     """Says outcomes one after the other."""
 
     def __init__(
-        self, say: Callable[[int, Made | VoxwireError], Awaitable[None]], room: asyncio.Semaphore, *, ordered: bool
+        self, say: Callable[[int, Made | VoxwireError], Awaitable[None]], room: _Room, *, ordered: bool
     ) -> None:
         self._say = say
         self._room = room
@@ -74,6 +103,7 @@ class _Order:
 
     async def finished(self, index: int, outcome: Made | VoxwireError) -> None:
         self._early[index] = outcome
+        self._room.grow(outcome)
         async with self._lock:
             if not self._ordered:
                 await self._tell(index)
@@ -82,8 +112,9 @@ class _Order:
                 await self._tell(self._next - 1)
 
     async def _tell(self, index: int) -> None:
-        await self._say(index, self._early.pop(index))
-        self._room.release()
+        outcome = self._early.pop(index)
+        await self._say(index, outcome)
+        await self._room.leave(outcome)
 
 
 async def _outcome(make: Callable[[T], Awaitable[Made]], job: T) -> Made | VoxwireError:

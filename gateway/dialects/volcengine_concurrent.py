@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -51,6 +52,8 @@ MAX_CHARACTERS = 10_000
 """Of one task."""
 MAX_BYTES = 16 * 1024 * 1024
 """Of one request."""
+PIECE = 64 * 1024
+"""Bytes of an answer that are sent at once."""
 
 FORMATS: dict[str, str] = {
     "mp3": "mp3", "wav": "pcm16", "pcm": "pcm16", "ogg": "opus", "opus": "opus", "flac": "flac", "aac": "aac",
@@ -259,7 +262,9 @@ class Batch:
             said = 0
 
             async def write(data: bytes) -> None:
-                await emit(Audio(data, said, 0, 0))
+                # In pieces: each has its own time to be taken in, and a result may have a hundred megabytes.
+                for start in range(0, len(data), PIECE):
+                    await emit(Audio(data[start : start + PIECE], said, 0, 0))
 
             async def say(index: int, outcome: Made | VoxwireError) -> None:
                 nonlocal said
@@ -313,12 +318,22 @@ class Events(Lines):
         return b'data: {"event":"complete","total":%d}\n\n' % said
 
 
+_WRITINGS: dict[str, type[Writing]] = {
+    "application/json": Writing,
+    "application/x-ndjson": Lines,
+    "application/jsonl": Lines,
+    "text/event-stream": Events,
+}
+
+
 def writing_for(accept: str) -> Writing:
-    """By the ``Accept`` header."""
-    if "text/event-stream" in accept:
-        return Events()
-    if "application/x-ndjson" in accept or "application/jsonl" in accept:
-        return Lines()
+    """By the ``Accept`` header: the first of its types that there is here."""
+    for wanted in accept.lower().split(","):
+        kind, *parameters = (part.replace(" ", "") for part in wanted.split(";"))
+        if any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters):
+            continue
+        if kind in _WRITINGS:
+            return _WRITINGS[kind]()
     return Writing()
 
 
@@ -342,13 +357,20 @@ def refused(error: VoxwireError, extra: Mapping[str, Any] | None = None) -> Resp
     return json_response(body, error.http_status, {**retry_headers(error), **closing(error)})
 
 
+def admin_key(gateway: Gateway) -> str:
+    """Empty where there is none: a variable that is set to nothing is as good as not set."""
+    key = gateway.settings.admin_api_key
+    return "" if key is None else key.get_secret_value().strip()
+
+
 def is_admin(gateway: Gateway, request: Request) -> bool:
     """Whether the request carries the admin's key. Raises ``Unauthorized`` where it carries another one."""
     given = request.headers.get("admin-api-key")
     if given is None:
         return False
-    key = gateway.settings.admin_api_key
-    if key is None or not hmac.compare_digest(given.encode(), key.get_secret_value().encode()):
+    key = admin_key(gateway)
+    # A header is read as Latin-1: these are the bytes that were sent.
+    if not key or not hmac.compare_digest(given.encode("latin-1"), key.encode()):
         raise Unauthorized(
             "Authentication failed. Provide 'Admin-API-Key' in headers or complete credentials in payload."
         )
@@ -359,8 +381,8 @@ def account_of(body: BatchBody) -> dict[str, str]:
     """The caller's own account, where one was sent. Raises ``MissingCredentials`` for half of one."""
     sent = body.credentials or Credentials()
     account = {
-        "volcengine_tts_appid": sent.volcengine_tts_appid,
-        "volcengine_tts_access_key": sent.volcengine_tts_access_key.get_secret_value(),
+        "volcengine_tts_appid": sent.volcengine_tts_appid.strip(),
+        "volcengine_tts_access_key": sent.volcengine_tts_access_key.get_secret_value().strip(),
     }
     if not any(account.values()):
         return {}
@@ -387,7 +409,7 @@ async def status(gateway: Gateway) -> dict[str, Any]:
             "external_semaphores_count": made,
         },
         "authentication": {
-            "admin_api_key": "configured" if gateway.settings.admin_api_key else "not configured",
+            "admin_api_key": "configured" if admin_key(gateway) else "not configured",
             "user_credentials": "supported",
             "environment_variables": "fallback",
         },

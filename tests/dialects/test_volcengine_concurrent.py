@@ -187,6 +187,37 @@ async def test_results_can_be_had_as_they_are_finished(accept: str) -> None:
         await empty(served)
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "application/json"),
+        ("Text/Event-Stream", "text/event-stream; charset=utf-8"),
+        ("application/json, text/event-stream", "application/json"),
+        ("text/event-stream;q=0, application/x-ndjson;q=0.5", "application/x-ndjson"),
+    ],
+)
+async def test_the_form_of_the_answer_is_the_first_that_is_accepted(accept: str, kind: str) -> None:
+    async with serving(engines=[Scripted()]) as served:
+        answer = await batch(served, {"prompt": "Hello."}, headers={"accept": accept})
+    assert answer.headers["content-type"] == kind
+
+
+async def test_no_more_is_begun_while_much_waits_to_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.dialects.batch.HELD_BYTES", 1)
+    engine = Scripted()
+    gate = asyncio.Event()
+    engine.on("First.", Wait(gate), Say(sound(20)))
+    async with serving(engines=[engine]) as served, client(served) as http:
+        body = {"tasks": [{"prompt": text, "output_filename": "a.pcm"} for text in ("First.", *["More."] * 40)]}
+        asked = asyncio.create_task(http.post("/generate-batch", json=body))
+        await until(lambda: len(engine.segments) == 16)
+        for _ in range(2000):
+            await asyncio.sleep(0)
+        assert len(engine.segments) == 16
+        gate.set()
+        assert [result["success"] for result in (await asked).json()["results"]] == [True] * 41
+
+
 async def test_what_another_try_may_mend_is_tried_again() -> None:
     class Busy(Scripted):
         left = 2
@@ -389,6 +420,24 @@ async def test_semaphores_are_the_admins_alone_and_nobodys_where_there_is_none(m
         none = await http.request(method, path, json=body, headers={"Admin-API-Key": "None"})
     assert [answer.status_code for answer in (nobody, wrong, unset, none)] == [403, 401, 403, 401]
     assert nobody.json()["error_code"] == "ADMIN_REQUIRED"
+
+
+@pytest.mark.parametrize("key", ["", "  "])
+async def test_a_key_that_is_set_to_nothing_opens_nothing(key: str) -> None:
+    async with serving(engines=[Scripted()], admin_api_key=key, api_keys="user-key") as served, client(served) as http:
+        for given in ("", "None"):
+            headers = {"Admin-API-Key": given}
+            assert (await http.get("/external-semaphores", headers=headers)).status_code == 401
+            body = {"tasks": [{"prompt": "Hello."}]}
+            assert (await http.post("/generate-batch", json=body, headers=headers)).status_code == 401
+        index = (await http.get("/")).json()
+    assert index["authentication"]["admin_api_key"] == "not configured"
+
+
+async def test_a_key_may_be_of_any_alphabet() -> None:
+    async with serving(engines=[Scripted()], admin_api_key="schlüssel-鑰匙") as served, client(served) as http:
+        answer = await http.get("/external-semaphores", headers=[(b"Admin-API-Key", "schlüssel-鑰匙".encode())])
+    assert answer.status_code == 200
 
 
 async def test_the_index_says_how_full_it_is() -> None:
