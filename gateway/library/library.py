@@ -112,9 +112,14 @@ class Library:
         except ProviderError:
             return False
 
+    @property
+    def read(self) -> bool:
+        """The store has answered since the start; until then it may have any voice."""
+        return self._version is not None
+
     def check(self) -> None:
-        """Raises ``Overloaded`` where the store has not answered since the start: it may have any voice."""
-        if self._version is None:
+        """Raises ``Overloaded`` where it is not known what there is."""
+        if not self.read:
             raise away()
 
     # ---- speaking

@@ -11,6 +11,8 @@ from typing import Protocol
 from gateway.errors import LibraryFull, Overloaded, VoiceExists
 from gateway.library.voice import LibraryVoice
 
+RETRY = 2.0
+"""Seconds after which whoever finds the store away may come again."""
 AWAY = "the voice library cannot be asked now; try again later"
 
 
@@ -86,7 +88,7 @@ def too_much() -> LibraryFull:
 
 
 def away() -> Overloaded:
-    return Overloaded(AWAY, retry_after=2.0)
+    return Overloaded(AWAY, retry_after=RETRY)
 
 
 class MemoryStore:

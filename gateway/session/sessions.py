@@ -11,14 +11,22 @@ from typing import Any
 from audio import formats
 from gateway.admission.auth import caller
 from gateway.clock import Clock
-from gateway.errors import BadOption, BadRequest, Overloaded, UnknownSession, UnsupportedFormat, from_provider
+from gateway.errors import (
+    BadOption,
+    BadRequest,
+    Overloaded,
+    UnknownSession,
+    UnknownVoice,
+    UnsupportedFormat,
+    from_provider,
+)
 from gateway.events import SpeechRequest
 from gateway.library import LibraryVoice
+from gateway.library.store import RETRY
 from gateway.metrics import Meter, Metrics
 from gateway.session.recording import Recordings
 from gateway.session.session import Plan, Resources, Session, capacities
 from providers.base import Provider, ProviderError, Tunable, Voice
-from providers.base import UnknownVoice as NoSuchVoice
 from providers.registry import Providers
 
 SLOWEST, FASTEST = 0.25, 4.0
@@ -123,9 +131,12 @@ class Sessions:
                 return self._providers.engine(kept.provider).offer(), kept.spoken(), kept
             return *self._providers.find_voice(request.provider, request.voice), None
         except ProviderError as error:
-            if isinstance(error, NoSuchVoice):
-                library.check()
-            raise from_provider(error) from None
+            seen = from_provider(error)
+            if isinstance(seen, UnknownVoice) and not library.read:
+                # It may be there for all that is known. Not another error: a dialect that has a voice for whoever asks
+                # for none that is here shall go on.
+                seen.retryable, seen.retry_after = True, RETRY
+            raise seen from None
 
     def check(self, plan: Plan) -> None:
         """Raises ``Overloaded`` when a session of this plan would find neither a place nor room to wait for one."""
