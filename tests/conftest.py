@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import llama
 from tests.support.required import required
+
+# An example takes as long as a machine with other work lets it: that is no reason to fail.
+settings.register_profile("voxwire", deadline=None)
+settings.load_profile("voxwire")
 
 
 @pytest.fixture(scope="session")
