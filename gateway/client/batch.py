@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import os
 import sys
+import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, Self, cast, get_type_hints
@@ -100,42 +104,64 @@ def task_from(given: Mapping[str, Any], file: str) -> BatchTask:
     return BatchTask(text, file, cast(Options, fields))
 
 
-def check(tasks: Sequence[BatchTask]) -> None:
-    """Raises ``ValueError`` where two tasks name one file, or one names a file outside of the folder."""
-    seen: set[str] = set()
+def check(tasks: Sequence[BatchTask], *, caseless: bool = False) -> None:
+    """Raises ``ValueError`` where two tasks name one file, or one names a file outside of the folder. ``caseless``: on
+    a file system to which ``A.wav`` and ``a.wav`` are one."""
+    seen: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for task in tasks:
         path = PurePath(task.file)
-        if path.is_absolute() or ".." in path.parts or not path.name or path.name == JOURNAL:
+        if path.is_absolute() or ".." in path.parts or not path.name or path.name == JOURNAL or "\0" in task.file:
             raise ValueError(f"{task.file!r} is no name of a file within the folder")
-        if str(path) in seen:
+        name = _name(path, caseless)
+        if name in seen:
             raise ValueError(f"two tasks name the file {task.file!r}")
-        seen.add(str(path))
+        seen[name] = task.file
+        folders.update((_name(folder, caseless), task.file) for folder in path.parents)
+    for name in seen.keys() & folders.keys():
+        raise ValueError(f"{seen[name]!r} is a file for one task and a folder for {folders[name]!r}")
+
+
+def _name(path: PurePath, caseless: bool) -> str:
+    return unicodedata.normalize("NFC", str(path)).casefold() if caseless else str(path)
 
 
 # ---- what is done
 
 
 class Journal:
-    """Remembers over runs which tasks are done. A line that a crash has torn counts for nothing."""
+    """Remembers over runs which tasks are done: the last line of a file counts. A line that a crash has torn counts for
+    nothing. Raises ``OSError``, also where another run is at work in the folder."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / JOURNAL
-        self._done: dict[str, float] = {}
-        if self._path.exists():
-            self._done.update(_entries(self._path.read_bytes()))
-        self._file = self._path.open("ab")
-        if self._file.tell():
-            # Whatever a crash has left of a line ends here.
-            self._file.write(b"\n")
+        # Without a buffer: what could not be written is not written later, in the middle of something else.
+        self._file = (folder / JOURNAL).open("a+b", buffering=0)
+        try:
+            _lock(self._file)
+            self._file.seek(0)
+            read = self._file.read()
+            self._done = {file: (key, audio_ms) for key, file, audio_ms in _entries(read)}
+        except BaseException:
+            self._file.close()
+            raise
+        self._torn = bool(read) and not read.endswith(b"\n")
+        self.caseless = (folder / JOURNAL.upper()).exists()
+        """The file system knows no case."""
 
     def done(self, task: BatchTask, path: Path) -> float | None:
         """Milliseconds of speech in the file, if it is there and was made from this very task."""
-        return self._done.get(task.key) if path.exists() else None
+        key, audio_ms = self._done.get(task.file, ("", 0.0))
+        return audio_ms if key == task.key and path.exists() else None
 
     def add(self, task: BatchTask, audio_ms: float) -> None:
-        self._file.write(orjson.dumps({"task": task.key, "file": task.file, "audio_ms": audio_ms}) + b"\n")
-        self._file.flush()
+        line = orjson.dumps({"task": task.key, "file": task.file, "audio_ms": audio_ms}) + b"\n"
+        # Whatever is left of a line ends here.
+        line = b"\n" * self._torn + line
+        self._torn = True
+        if self._file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._torn = False
 
     def __enter__(self) -> Self:
         return self
@@ -144,11 +170,23 @@ class Journal:
         self._file.close()
 
 
-def _entries(data: bytes) -> Iterator[tuple[str, float]]:
+def _lock(file: FileIO) -> None:
+    """Until it is closed, or the process is over. Where a system has no such locks, nobody is kept out."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OSError(error.errno, "another batch is at work in this folder") from None
+
+
+def _entries(data: bytes) -> Iterator[tuple[str, str, float]]:
     for line in data.splitlines():
         try:
             entry = orjson.loads(line)
-            yield str(entry["task"]), float(entry["audio_ms"])
+            yield str(entry["task"]), str(entry["file"]), float(entry["audio_ms"])
         except (ValueError, TypeError, KeyError):
             continue
 
@@ -165,11 +203,13 @@ async def run(
     retries: int,
     on_result: OnResult | None,
 ) -> list[BatchResult]:
-    """The results, each in its task's place. Raises ``GatewayAway`` where there is no gateway (any more)."""
+    """The results, each in its task's place. Raises ``GatewayAway`` where there is no gateway (any more), ``OSError``
+    where what is done cannot be noted, and what ``on_result`` raises."""
     check(tasks)
     results: list[BatchResult | None] = [None] * len(tasks)
     left = iter(enumerate(tasks))
     with Journal(folder) as journal:
+        check(tasks, caseless=journal.caseless)
 
         async def work() -> None:
             for index, task in left:
@@ -181,21 +221,27 @@ async def run(
             async with asyncio.TaskGroup() as group:
                 for _ in range(max(1, min(concurrency, len(tasks)))):
                     group.create_task(work())
-        except* GatewayAway as gone:
-            raise gone.exceptions[0] from None
+        except BaseExceptionGroup as failed:
+            raise _first(failed) from None
     return [result for result in results if result is not None]
+
+
+def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What ended the work: the others were cancelled, or have found the same."""
+    first = failed.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _do(save: Save, task: BatchTask, path: Path, journal: Journal, retries: int) -> BatchResult:
     before = journal.done(task, path)
     if before is not None:
         return BatchResult(task, path, before, skipped=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
     options: Options = {"priority": "batch"}
     options.update(task.options)
     tries = 0
     while True:
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             ended = await save(task.text, path, options)
         except (VoxwireClientError, OSError, ValueError) as error:
             wait = _wait(error, tries)

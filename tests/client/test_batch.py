@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.client import AsyncClient, BatchResult, BatchTask, Client, GatewayAway, SpeechError, read_tasks
-from gateway.client.batch import JOURNAL
+from gateway.client.batch import JOURNAL, Journal, check
 from tests.support.fake_gateway import FakeGateway, Peer, end, heard
 
 
@@ -112,6 +113,59 @@ async def test_a_batch_says_that_it_is_one_and_its_options_go_along(tmp_path: Pa
     assert (tmp_path / "a/b/hi.pcm").exists()
 
 
+async def test_a_text_that_comes_back_is_spoken_again_where_another_has_taken_its_file(tmp_path: Path) -> None:
+    one, other = [BatchTask("One.", "a.pcm")], [BatchTask("Other.", "a.pcm")]
+    async with FakeGateway() as gateway, AsyncClient(gateway.url) as client:
+        for given in (one, other, one):
+            (result,) = await client.batch(given, tmp_path)
+            assert not result.skipped
+            assert heard((tmp_path / "a.pcm").read_bytes()) == given[0].text
+
+
+async def test_a_folder_that_cannot_be_made_is_its_tasks_failure_alone(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_bytes(b"")
+    given = [BatchTask("One.", "taken/a.pcm"), BatchTask("Two.", "b.pcm")]
+    async with FakeGateway() as gateway, AsyncClient(gateway.url) as client:
+        results = await client.batch(given, tmp_path)
+    assert [result.ok for result in results] == [False, True]
+    assert isinstance(results[0].error, OSError)
+
+
+async def test_two_batches_are_not_at_work_in_one_folder(tmp_path: Path) -> None:
+    async with FakeGateway() as gateway, AsyncClient(gateway.url) as client:
+        with Journal(tmp_path), pytest.raises(OSError, match="another batch is at work"):
+            await client.batch(tasks(1), tmp_path)
+        assert (await client.batch(tasks(1), tmp_path))[0].ok
+
+
+async def test_what_cannot_be_noted_ends_the_batch_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Journal, "add", full)
+    async with FakeGateway() as gateway, AsyncClient(gateway.url) as client:
+        with pytest.raises(OSError, match="No space left"):
+            await client.batch(tasks(3), tmp_path)
+
+
+async def test_what_a_callers_function_raises_is_what_the_batch_raises(tmp_path: Path) -> None:
+    def shown(_: BatchResult) -> None:
+        raise KeyError("mine")
+
+    async with FakeGateway() as gateway, AsyncClient(gateway.url) as client:
+        with pytest.raises(KeyError, match="mine"):
+            await client.batch(tasks(3), tmp_path, progress=shown)
+
+
+def test_names_that_differ_in_case_are_one_where_the_file_system_says_so() -> None:
+    given = [BatchTask("One.", "a/B.pcm"), BatchTask("Two.", "A/b.pcm")]
+    check(given)
+    with pytest.raises(ValueError, match="two tasks name"):
+        check(given, caseless=True)
+
+
 async def test_without_a_gateway_a_batch_ends_and_keeps_what_was_done(tmp_path: Path) -> None:
     async with FakeGateway() as gateway, AsyncClient(gateway.url) as client:
         await client.batch(tasks(1), tmp_path)
@@ -163,6 +217,7 @@ def test_tasks_are_read_from_lines_in_todays_words_and_in_older_ones() -> None:
         ('{"text": "Hi.", "file": "/a.wav"}', "no name of a file within"),
         ('{"text": "Hi.", "file": ""}', "no name of a file within"),
         ('{"text": "Hi.", "file": "00001.wav"}', "two tasks name"),
+        ('{"text": "Hi.", "file": "00001.wav/b.wav"}', "a file for one task and a folder"),
     ],
 )
 def test_a_wrong_line_is_named_before_anything_is_begun(line: str, message: str) -> None:
