@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 import unicodedata
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
@@ -23,6 +24,7 @@ from gateway.client.messages import Ended, Options
 JOURNAL = ".voxwire-batch.jsonl"
 """What is done, a line a file, in the folder of the files."""
 _LONGEST_WAIT = 60.0
+_CROWDED = "too_many_contexts"
 _ALSO = {"prompt": "text", "output_filename": "file", "voice_type": "voice"}
 """Names that an earlier batch service used."""
 _OPTIONS = frozenset(get_type_hints(Options))
@@ -207,19 +209,28 @@ async def run(
     where what is done cannot be noted, and what ``on_result`` raises."""
     check(tasks)
     results: list[BatchResult | None] = [None] * len(tasks)
-    left = iter(enumerate(tasks))
+    left = deque(enumerate(tasks))
+    workers = max(1, min(concurrency, len(tasks)))
     with Journal(folder) as journal:
         check(tasks, caseless=journal.caseless)
 
         async def work() -> None:
-            for index, task in left:
-                results[index] = result = await _do(save, task, folder / task.file, journal, retries)
+            nonlocal workers
+            while left:
+                index, task = left.popleft()
+                result = await _do(save, task, folder / task.file, journal, retries)
+                if workers > 1 and isinstance(result.error, GatewayError) and result.error.code == _CROWDED:
+                    # The others go on, as many as the gateway takes on a connection.
+                    left.appendleft((index, task))
+                    workers -= 1
+                    return
+                results[index] = result
                 if on_result is not None:
                     on_result(result)
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(max(1, min(concurrency, len(tasks)))):
+                for _ in range(workers):
                     group.create_task(work())
         except BaseExceptionGroup as failed:
             raise _first(failed) from None

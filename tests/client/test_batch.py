@@ -166,6 +166,25 @@ def test_names_that_differ_in_case_are_one_where_the_file_system_says_so() -> No
         check(given, caseless=True)
 
 
+async def test_a_gateway_that_takes_fewer_at_a_time_is_asked_for_fewer(tmp_path: Path) -> None:
+    speaking: set[str] = set()
+
+    async def start(peer: Peer, message: dict[str, Any]) -> None:
+        if len(speaking) == 3:
+            await peer.error(message["context"], "too_many_contexts")
+        else:
+            speaking.add(message["context"])
+            await peer.started(message["context"])
+
+    async def over(peer: Peer, message: dict[str, Any]) -> None:
+        speaking.discard(message["context"])
+        await end(peer, message)
+
+    async with FakeGateway(on={"start": start, "end": over}) as gateway, AsyncClient(gateway.url) as client:
+        results = await client.batch(tasks(40), tmp_path, concurrency=20)
+    assert [result.ok for result in results] == [True] * 40
+
+
 async def test_without_a_gateway_a_batch_ends_and_keeps_what_was_done(tmp_path: Path) -> None:
     async with FakeGateway() as gateway, AsyncClient(gateway.url) as client:
         await client.batch(tasks(1), tmp_path)
