@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -17,6 +18,7 @@ from gateway.errors import BadMessage
 _FIELDS = 32
 _FIELD_BYTES = 65_536
 _PIECE = 65_536
+_CHARSETS = (b"utf-8", b"utf8", b"us-ascii")
 
 
 def is_form(request: Request) -> bool:
@@ -45,6 +47,7 @@ async def read_form(request: Request, *, limit: int, seconds: float) -> AsyncIte
 
     ``limit`` is in bytes, and counts everything; what is more than a megabyte waits in a file without a name.
     """
+    _check_charset(request)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
         raise BadMessage(f"the body has more than {limit} bytes")
@@ -64,6 +67,13 @@ async def read_form(request: Request, *, limit: int, seconds: float) -> AsyncIte
         yield _form(data.multi_items())
     finally:
         await data.close()
+
+
+def _check_charset(request: Request) -> None:
+    """The parser would take any codec that Python has, and some are slow beyond reason, or give no Unicode."""
+    _, options = parse_options_header(request.headers.get("content-type", ""))
+    if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
+        raise BadMessage("the form must be in UTF-8")
 
 
 def _form(items: list[tuple[str, UploadFile | str]]) -> Form:

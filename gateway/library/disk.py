@@ -40,7 +40,11 @@ class DiskStore:
         self._folder = _Folder(folder)
 
     async def open(self) -> None:
-        await asyncio.to_thread(self._folder.open)
+        try:
+            await asyncio.to_thread(self._folder.open)
+        except OSError as error:
+            log.error("the folder of voices cannot be used: %s", error)
+            raise
 
     async def close(self) -> None: ...
 

@@ -25,7 +25,10 @@ _BREAKS = re.compile(r"[^a-z0-9]+")
 
 VoiceId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\z")]
 """What a voice is called where one is spoken with."""
-VoiceName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+VoiceName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^\P{Cc}*\z")
+]
+"""Anything that is written in one line."""
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}\z")]
 """A BCP 47 tag, about."""
 

@@ -138,6 +138,7 @@ WRONG_JSON: dict[str, Any] = {
     "nothing": {},
     "no name": {"description": "calm"},
     "a blank name": {"name": "  ", "description": "calm"},
+    "a name in two lines": {"name": "a\nb", "description": "calm"},
     "a long name": {"name": "x" * 101, "description": "calm"},
     "a bad id": {"name": "A", "id": "a/b", "description": "calm"},
     "a bad language": {"name": "A", "language": "English, please", "description": "calm"},
@@ -196,6 +197,10 @@ WRONG_FORMS: dict[str, dict[str, Any]] = {
     "long headers": {
         "content": b'--b\r\ncontent-disposition: form-data; name="' + b"x" * 100_000 + b'"\r\n\r\nx\r\n--b--\r\n',
         "headers": {"content-type": "multipart/form-data; boundary=b"},
+    },
+    "another charset": {
+        "content": b'--b\r\ncontent-disposition: form-data; name="name"\r\n\r\n+2AA-\r\n--b--\r\n',
+        "headers": {"content-type": "multipart/form-data; boundary=b; charset=utf-7"},
     },
     "too large": {"data": {"name": "A"}, "files": {"clip": ("a.wav", bytes(12_000_000))}},
     "text": {"content": b"name=A&description=calm", "headers": {"content-type": "application/x-www-form-urlencoded"}},

@@ -35,6 +35,12 @@ async def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any
     return {"redis_url": server.url}
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for a poll."""
+    monkeypatch.setattr(under_test, "REFRESH", 0.05)
+
+
 @asynccontextmanager
 async def two(where: dict[str, Any]) -> AsyncIterator[tuple[Gateway, Gateway, Making]]:
     """Both, and the second's engine."""
@@ -98,10 +104,7 @@ async def test_limits_count_what_all_gateways_have(where: dict[str, Any]) -> Non
 # ---- an outage
 
 
-async def test_a_gateway_starts_and_speaks_without_its_redis_and_finds_the_voices_when_it_is_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(under_test, "REFRESH", 0.05)
+async def test_a_gateway_starts_and_speaks_without_its_redis_and_finds_the_voices_when_it_is_back() -> None:
     with redis_server() as server:
         settings: dict[str, Any] = {"redis_url": server.url, "lease_s": 1.0}
         async with gateway(Making(), **settings) as made:
@@ -128,8 +131,7 @@ async def test_a_gateway_starts_and_speaks_without_its_redis_and_finds_the_voice
             assert isinstance(await Listener(made, voice="anna").start().say("Hello.").done(), Ended)
 
 
-async def test_voices_that_are_known_are_spoken_with_while_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_test, "REFRESH", 0.05)
+async def test_voices_that_are_known_are_spoken_with_while_redis_is_away() -> None:
     with redis_server() as server:
         async with gateway(Making(), redis_url=server.url, lease_s=1.0) as made:
             await design(made, "Heard")
