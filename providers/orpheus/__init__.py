@@ -1,7 +1,8 @@
 """Orpheus: a language model behind llama-server says audio tokens, and SNAC turns them into sound.
 
 prompt     a voice and a text as what the model is asked; nothing in a text becomes a control token
-llama      one request to llama-server, read as it comes           sse: its framing
+llama      llama-server: what it has, and a request to it
+completion the answer, read as it comes                            sse: its framing
 tokens     token ids into SNAC frames
 speech     one attempt at a segment: tokens are read into the decoder, bounded, while its sound is taken
 slots      never more requests than llama-server has slots

@@ -26,8 +26,9 @@ from providers.base import (
 )
 from providers.orpheus import options
 from providers.orpheus.breaker import Breaker
+from providers.orpheus.completion import Down, Rubbish, Stalled, Timeouts
 from providers.orpheus.health import Health
-from providers.orpheus.llama import Down, Llama, Rubbish, Server, Stalled, Timeouts
+from providers.orpheus.llama import Llama, Server
 from providers.orpheus.prompt import SAMPLE_RATE, VOICES, Prompt, prompt
 from providers.orpheus.settings import OrpheusSettings, read
 from providers.orpheus.slots import Slots

@@ -1,4 +1,4 @@
-"""A client of llama.cpp's HTTP server: what it has, and one completion at a time, read token by token.
+"""A client of llama.cpp's HTTP server: what it has, and how a completion of it is begun and stopped.
 
 A completion's connection is its own and is closed with it: closing is how llama-server is told to stop.
 Routes and fields: ``tools/server/README.md`` of ggml-org/llama.cpp.
@@ -19,30 +19,14 @@ import aiohttp
 import orjson
 
 from providers.base import EngineFailed, EngineUnavailable
-from providers.orpheus.sse import Events, NoEvents
+from providers.orpheus.completion import NETWORK, SHOWN, Completion, Down, Rubbish, Stalled, Timeouts
 
 log = logging.getLogger(__name__)
 
-_NETWORK = (aiohttp.ClientError, OSError)
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SLACK = 16
 """Tokens beyond the limit that a server may send before it is thought to have lost it."""
 _LONGEST = 4_194_304
 """Bytes of an answer of the small routes; ``/props`` has the model's chat template."""
-_SHOWN = 200
-"""Characters of an error's body in the log."""
-
-
-class Down(EngineUnavailable):
-    """No answer, or one that broke off: another try costs little."""
-
-
-class Stalled(EngineUnavailable):
-    """Connected, and silent for too long."""
-
-
-class Rubbish(EngineFailed):
-    """An answer that llama-server would not give."""
 
 
 class Refused(EngineFailed):
@@ -56,15 +40,8 @@ class Server:
     slots: int
     context: int | None
     """Tokens of a slot: the prompt and the answer together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds: for a connection and the small routes, for the first token, for each further one."""
-
-    connect: float = 2.0
-    first: float = 10.0
-    token: float = 5.0
+    model: str | None = None
+    """Its file. That of another model is another."""
 
 
 class Llama:
@@ -77,10 +54,12 @@ class Llama:
         if key is not None:
             self._headers["authorization"] = f"Bearer {key}"
         self._session: aiohttp.ClientSession | None = None
-        parts = urlsplit(url)
+        parts = urlsplit(self._url)
         self.address = parts.netloc.rpartition("@")[2]
         """Host and port, for the log."""
-        self.name = f"{socket.gethostname()} {self.address}" if parts.hostname in _LOOPBACK else self.address
+        # Behind one address there may be several servers, each with a path of its own.
+        name = self.address + parts.path
+        self.name = f"{socket.gethostname()} {name}" if _is_loopback(parts.hostname or "") else name
         """The same wherever the server is reached from."""
 
     async def close(self) -> None:
@@ -96,23 +75,14 @@ class Llama:
                 return _server(await self._get("/props"))
         except TimeoutError:
             raise Down("llama-server does not answer") from None
-        except _NETWORK as error:
+        except NETWORK as error:
             raise self._down(error) from error
 
     @asynccontextmanager
     async def completion(self, request: Mapping[str, Any]) -> AsyncIterator[Completion]:
         """Begin one; leaving closes the connection, which stops it. Raises any of the errors above."""
         completion = Completion(self._timeouts, limit=int(request["n_predict"]) + _SLACK)
-        body = orjson.dumps({**request, "stream": True, "return_tokens": True})
-        headers = {**self._headers, "content-type": "application/json"}
-        try:
-            async with asyncio.timeout(self._timeouts.first):
-                # The headers come with the first token.
-                response = await self._client().post(f"{self._url}/completion", data=body, headers=headers)
-        except TimeoutError:
-            raise Stalled(f"llama-server has sent nothing for {self._timeouts.first:g} seconds") from None
-        except _NETWORK as error:
-            raise self._down(error) from error
+        response = await self._post(orjson.dumps({**request, "stream": True, "return_tokens": True}))
         try:
             if response.status != 200:
                 raise await self._status(response)
@@ -121,12 +91,27 @@ class Llama:
         finally:
             response.close()
 
+    async def _post(self, body: bytes) -> aiohttp.ClientResponse:
+        headers = {**self._headers, "content-type": "application/json"}
+        url = f"{self._url}/completion"
+        try:
+            async with asyncio.timeout(self._timeouts.first):
+                # The headers come with the first token.
+                return await self._client().post(url, data=body, headers=headers, allow_redirects=False)
+        except aiohttp.ClientError as error:
+            # A connection that is not made in its time is a TimeoutError too, but none of ours.
+            raise self._down(error) from error
+        except TimeoutError:
+            raise Stalled(f"llama-server has sent nothing for {self._timeouts.first:g} seconds") from None
+        except OSError as error:
+            raise self._down(error) from error
+
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # A kept connection may be closed by the server just as the next request is written to it.
                 connector=aiohttp.TCPConnector(limit=0, force_close=True),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
+                timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
@@ -147,6 +132,8 @@ class Llama:
             return Down("llama-server is loading its model", retry_after=1.0)
         if status in {401, 403}:
             return Down("llama-server does not accept the gateway's key")
+        if status == 429:
+            return Down("llama-server has no room now", retry_after=1.0)
         if status >= 500:
             return Down(f"llama-server failed (HTTP {status})")
         if status == 400:
@@ -156,81 +143,17 @@ class Llama:
     async def _beginning(self, response: aiohttp.ClientResponse) -> str:
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                return (await response.content.read(_SHOWN)).decode("utf-8", "replace").strip()
-        except (TimeoutError, *_NETWORK):
+                return (await response.content.read(SHOWN)).decode("utf-8", "replace").strip()
+        except (TimeoutError, *NETWORK):
             return ""
 
     def _down(self, error: Exception) -> Down:
-        log.warning("llama-server at %s: %s", self.address, error or type(error).__name__)
+        log.warning("llama-server at %s: %s", self.address, str(error) or type(error).__name__)
         return Down("llama-server does not answer")
 
 
-class Completion:
-    """One answer as it comes."""
-
-    def __init__(self, timeouts: Timeouts, limit: int) -> None:
-        self._timeouts = timeouts
-        self._limit = limit
-        self._events = Events()
-        self._response: aiohttp.ClientResponse | None = None
-        self._came = 0
-        self.stopped: str | None = None
-        """Why it ended: ``word``, ``eos`` or ``limit``; ``None`` until then."""
-
-    def read_from(self, response: aiohttp.ClientResponse) -> None:
-        """Raises ``Rubbish`` where this cannot be a stream of events."""
-        if response.content_type != "text/event-stream":
-            raise Rubbish("llama-server answered something that is no stream of tokens")
-        self._response = response
-
-    async def read(self) -> list[int] | None:
-        """The next tokens, at least one; ``None`` at the end. Raises ``Down``, ``Stalled`` or ``Rubbish``."""
-        if self.stopped is not None:
-            return None
-        limit = self._timeouts.token if self._came else self._timeouts.first
-        try:
-            # Not a limit on the silence of the socket: llama-server sends comments while it computes nothing.
-            async with asyncio.timeout(limit):
-                tokens = await self._read()
-        except TimeoutError:
-            raise Stalled(f"llama-server has sent no token for {limit:g} seconds") from None
-        except _NETWORK as error:
-            raise Down("llama-server broke off in the middle") from error
-        self._came += len(tokens)
-        if self._came > self._limit:
-            raise Rubbish("llama-server goes on beyond the limit that it was given")
-        return tokens or None
-
-    async def _read(self) -> list[int]:
-        assert self._response is not None
-        while True:
-            data = await self._response.content.readany()
-            if not data:
-                raise Down("llama-server broke off in the middle")
-            tokens = self._tokens(data)
-            if tokens or self.stopped is not None:
-                return tokens
-
-    def _tokens(self, data: bytes) -> list[int]:
-        tokens: list[int] = []
-        try:
-            for field, value in self._events.feed(data):
-                if self.stopped is None:
-                    tokens += self._event(field, orjson.loads(value))
-        except (NoEvents, orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise Rubbish("llama-server answered something that cannot be understood") from error
-        return tokens
-
-    def _event(self, field: bytes, event: Any) -> list[int]:
-        if field == b"error" or "error" in event:
-            log.warning("llama-server reports an error: %s", str(event)[:_SHOWN])
-            raise Down("llama-server reports an error")
-        if event["stop"] is True:
-            self.stopped = str(event.get("stop_type", "unknown"))
-        tokens = event["tokens"]
-        if not all(type(token) is int for token in tokens):
-            raise TypeError("tokens are numbers")
-        return list(tokens)
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def _server(props: bytes) -> Server:
@@ -238,11 +161,12 @@ def _server(props: bytes) -> Server:
         told = orjson.loads(props)
         slots = told["total_slots"]
         context = (told.get("default_generation_settings") or {}).get("n_ctx")
+        model = told.get("model_path")
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         raise Rubbish("what answers is no llama-server") from None
     if type(slots) is not int or slots < 1:
         raise Rubbish("what answers is no llama-server")
-    return Server(slots, context if type(context) is int else None)
+    return Server(slots, context if type(context) is int else None, model if isinstance(model, str) else None)
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from providers.orpheus.completion import Completion
 from providers.orpheus.engine import Orpheus
-from providers.orpheus.llama import Completion, Llama
+from providers.orpheus.llama import Llama
 from providers.orpheus.settings import OrpheusSettings
 from tests.support import llama, snac_weights
 from tests.support.duplex import Duplex, Heard, duplex

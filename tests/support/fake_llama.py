@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -55,6 +55,7 @@ class Status:
     status: int
     body: bytes = b"{}"
     kind: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,10 @@ Step = Say | Stop | Raw | Status | Wait | Hang | Flood | Abort
 
 
 class FakeLlama:
-    """``async with`` starts and stops it; ``stop`` and ``start`` in between keep the port."""
+    """``async with`` starts and stops it; ``stop`` and ``start`` in between keep the port. ``host``: an address of this
+    machine. ``path``: what stands before its routes, as behind a proxy."""
 
-    def __init__(self, slots: int = 4) -> None:
+    def __init__(self, slots: int = 4, *, host: str = "127.0.0.1", path: str = "") -> None:
         self.health: Step = Status(200, b'{"status":"ok"}')
         self.props: Step = Status(
             200, orjson.dumps({"total_slots": slots, "default_generation_settings": {"n_ctx": 4096}})
@@ -104,11 +106,14 @@ class FakeLlama:
         self._scripts: deque[tuple[Step, ...]] = deque()
         self._otherwise: tuple[Step, ...] = (Say(frames(3)), Stop())
         self._runner: web.AppRunner | None = None
+        self._host = host
+        self._path = path
         self._port = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}{self._path}"
 
     def next(self, *steps: Step) -> None:
         self._scripts.append(steps)
@@ -123,12 +128,12 @@ class FakeLlama:
 
     async def start(self) -> None:
         app = web.Application()
-        app.router.add_get("/health", self._health)
-        app.router.add_get("/props", self._props)
-        app.router.add_post("/completion", self._completion)
+        app.router.add_get(f"{self._path}/health", self._health)
+        app.router.add_get(f"{self._path}/props", self._props)
+        app.router.add_post(f"{self._path}/completion", self._completion)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
+        site = web.TCPSite(self._runner, self._host, self._port, reuse_address=True)
         await site.start()
         self._port = self._runner.addresses[0][1]
 
@@ -175,7 +180,9 @@ class FakeLlama:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         for step in steps:
             if isinstance(step, Status):
-                return web.Response(status=step.status, body=step.body, content_type=step.kind)
+                return web.Response(
+                    status=step.status, body=step.body, content_type=step.kind, headers=dict(step.headers)
+                )
             if isinstance(step, Wait):
                 await step.event.wait()
                 continue
