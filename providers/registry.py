@@ -41,6 +41,11 @@ class Row:
 
 
 PROVIDERS: dict[str, Row] = {
+    "coqui": Row(
+        "providers.coqui.engine:Coqui",
+        "pip install 'voxwire[coqui]'",
+        "Coqui's models: VITS, Tacotron, and XTTS, streamed and with cloned voices.",
+    ),
     "hibari": Row("providers.hibari:Hibari", None, "Neural English voices on the CPU, weights in the wheel."),
     "mock_tone": Row("providers.tone:Tone", None, "A sine tone as long as the text, for tests and benchmarks."),
     "piper": Row(
@@ -55,6 +60,11 @@ PROVIDERS: dict[str, Row] = {
         "providers.orpheus.engine:Orpheus",
         "pip install 'voxwire[orpheus]'",
         "Orpheus from llama-server, decoded by SNAC: expressive English voices, best on a GPU.",
+    ),
+    "qwen": Row(
+        "providers.qwen.engine:Qwen",
+        "pip install 'voxwire[qwen]'",
+        "Qwen3-TTS: ten languages, voices by name, by description and from clips; for a GPU.",
     ),
     "volcano": Row(
         "providers.volcano.engine:Volcano", None, "Volcano Engine (Doubao): text streams up while sound comes down."

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support import llama
+from tests.support.heavy import needs
 from tests.support.required import required
 
 # An example takes as long as a machine with other work lets it: that is no reason to fail.
@@ -38,6 +39,30 @@ def snac_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.support import snac_weights
 
     return snac_weights.write(tmp_path_factory.mktemp("snac"))
+
+
+@pytest.fixture(scope="session")
+def coqui_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a ``vits`` and an ``xtts`` of random weights."""
+    needs("TTS")
+    from tests.support import tiny_coqui
+
+    folder = tmp_path_factory.mktemp("coqui")
+    tiny_coqui.write_vits(folder / "vits")
+    tiny_coqui.write_xtts(folder / "xtts")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def qwen_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a ``custom_voice``, a ``voice_design`` and a ``base`` model of random weights."""
+    needs("qwen_tts")
+    from tests.support import tiny_qwen
+
+    folder = tmp_path_factory.mktemp("qwen")
+    for kind in tiny_qwen.KINDS:
+        tiny_qwen.write(folder / kind, kind)
+    return folder
 
 
 @pytest.fixture(scope="session")

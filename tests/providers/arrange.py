@@ -61,6 +61,31 @@ async def _piper(piper_shelf: Path) -> AsyncIterator[Provider]:
 
 
 @asynccontextmanager
+async def _coqui(coqui_models: Path, model: str = "vits") -> AsyncIterator[Provider]:
+    from providers.coqui.engine import Coqui
+    from providers.coqui.settings import CoquiSettings
+
+    yield Coqui(CoquiSettings(_env_file=None, models=(str(coqui_models / model),), device="cpu"))
+
+
+@asynccontextmanager
+async def _xtts(coqui_models: Path) -> AsyncIterator[Provider]:
+    async with _coqui(coqui_models, "xtts") as provider:
+        yield provider
+
+
+@asynccontextmanager
+async def _qwen(qwen_models: Path) -> AsyncIterator[Provider]:
+    from providers.qwen.engine import Qwen
+    from providers.qwen.settings import QwenSettings
+
+    # Thirty frames at most: more would only take longer.
+    yield Qwen(
+        QwenSettings(_env_file=None, custom_voice_model=str(qwen_models / "custom_voice"), device="cpu", max_tokens=30)
+    )
+
+
+@asynccontextmanager
 async def _openai_speech() -> AsyncIterator[Provider]:
     """Another Voxwire's door for OpenAI's clients."""
     async with _elsewhere(serving(engines=["mock_tone"])) as served:
@@ -100,17 +125,26 @@ async def _elsewhere(server: AbstractAsyncContextManager[T]) -> AsyncIterator[T]
         loop.close()
 
 
+# "id/variant" is another arrangement of the engine of that id.
 ARRANGEMENTS: dict[str, Arrangement] = {
+    "coqui": Arrangement(_coqui, ("coqui_models",), (pytest.mark.engines,), speaks=False),
+    "coqui/xtts": Arrangement(_xtts, ("coqui_models",), (pytest.mark.engines,), speaks=False),
     "openai_speech": Arrangement(_openai_speech),
     "orpheus": Arrangement(_orpheus, ("llama_server", "snac_folder"), (pytest.mark.engines,), speaks=False),
+    "qwen": Arrangement(_qwen, ("qwen_models",), (pytest.mark.engines,), speaks=False),
     "piper": Arrangement(_piper, ("piper_shelf",), (pytest.mark.engines,)),
     "volcano": Arrangement(_volcano),
 }
 
 
 def names() -> Sequence[Any]:
-    """Every registered engine, as parameters for a test or a fixture."""
-    return [pytest.param(name, marks=_arrangement(name).marks) for name in sorted(PROVIDERS)]
+    """Every registered engine, in every arrangement, as parameters for a test or a fixture."""
+    return [pytest.param(name, marks=_arrangement(name).marks) for name in sorted({*PROVIDERS, *ARRANGEMENTS})]
+
+
+def id_of(name: str) -> str:
+    """The engine's id."""
+    return name.partition("/")[0]
 
 
 @asynccontextmanager

@@ -83,7 +83,7 @@ async def settled(engine: Provider) -> None:
 
 async def test_it_is_a_provider_of_its_id(provider: Provider, name: str) -> None:
     assert isinstance(provider, Provider)
-    assert provider.id == name
+    assert provider.id == arrange.id_of(name)
     assert provider.capabilities.max_characters > 0
     await provider.close()
 
