@@ -21,7 +21,7 @@ async def session(pool: Pool, asking: Asking, text: Text, patience: float) -> As
     Left early, it is cancelled in the background; its place is free once the service has given it up.
     """
     connection, id = await _begun(pool, asking)
-    sender, hearing = _Sender(connection, id), _Hearing(connection, id)
+    sender, hearing = _Sender(connection, id), _Hearing(connection)
     sending = asyncio.create_task(sender.run(text, patience))
     running = True
     try:
@@ -30,10 +30,11 @@ async def session(pool: Pool, asking: Asking, text: Text, patience: float) -> As
         if not sender.finished:
             # It was not we who ended it: the rest of the text would be lost.
             raise broken()
-    except ProviderError:
+    except ProviderError as error:
         running = False
-        # Where text could not be sent, or could not be had to send, that is the cause, and the rest follows from it.
-        if sender.failure is not None:
+        # Where text could not be had to send, that is the cause, and the rest follows from it. What the service has
+        # said before it closed is the cause of all that follows.
+        if sender.failure is not None and isinstance(error, Broken):
             raise sender.failure from None
         raise
     finally:
@@ -95,17 +96,14 @@ class _Sender:
 class _Hearing:
     """Reads the frames of one session."""
 
-    def __init__(self, connection: Connection, id: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._id = id
         self._subtitled = False
 
     async def next(self) -> bytes | Sentence | None:
         """What comes next of the sound and its sentences; ``None`` when the service says that all of it has come."""
         while True:
             frame = await self._connection.receive()
-            if frame.id not in (self._id, "", None):
-                continue
             # By its kind: the documents do not agree on how such a frame says that it is raw.
             if frame.kind is Kind.AUDIO:
                 if frame.payload:

@@ -21,6 +21,8 @@ _ID_AND_FIELDS = 1024
 _GOODBYE = 1.0
 """Seconds for the service to say that the connection is over."""
 _OVER = frozenset({Event.SESSION_CANCELED, Event.SESSION_FINISHED, Event.SESSION_FAILED})
+_OF_THE_CONNECTION = frozenset({Event.CONNECTION_STARTED, Event.CONNECTION_FAILED, Event.CONNECTION_FINISHED})
+_ANSWERS = _OVER | _OF_THE_CONNECTION | {Event.SESSION_STARTED, Event.AUDIO}
 
 
 class Connection:
@@ -35,6 +37,7 @@ class Connection:
         self._limit = limit
         self.reused = False
         """It has had a session before, so that the service may have closed it since."""
+        self._session: str | None = None
         self.free = True
         """The service has said that its session is over, whatever way."""
 
@@ -82,6 +85,7 @@ class Connection:
 
     async def start(self, start: Frame) -> None:
         """Begin a session. Returns when the service takes text for it."""
+        self._session = start.id
         self.free = False
         await self._send(start)
         await self._expect(Event.SESSION_STARTED)
@@ -94,8 +98,9 @@ class Connection:
         await self._send(request(Event.FINISH_SESSION, session=session))
 
     async def receive(self) -> Frame:
-        """The next frame that is no error."""
-        frame = await self._frame()
+        """The next frame that is no error, and not about a session before this one."""
+        while self._is_stale(frame := await self._frame()):
+            pass
         if frame.kind is Kind.ERROR:
             raise self._refused(Refusal(frame.code or 0, refusal(table(frame.payload)).message or _text(frame)))
         if frame.event == Event.SESSION_FAILED:
@@ -170,11 +175,17 @@ class Connection:
         except FrameError as error:
             log.warning("volcano: %s", error, extra={"logid": self._trace})
             raise broken() from None
-        self.free = self.free or frame.event in _OVER
+        self.free = self.free or (frame.event in _OVER and not self._is_stale(frame))
         return frame
 
+    def _is_stale(self, frame: Frame) -> bool:
+        """About another session: the end of one that was cancelled may be said twice, and the second time late."""
+        return frame.event not in _OF_THE_CONNECTION and frame.id not in (self._session, "", None)
+
     async def _expect(self, event: Event) -> None:
-        frame = await self.receive()
+        # Events that the documents do not know come at any time.
+        while (frame := await self.receive()).event not in _ANSWERS:
+            pass
         if frame.event == Event.CONNECTION_FAILED:
             raise self._refused(refusal(table(frame.payload)))
         if frame.event != event:

@@ -151,6 +151,22 @@ async def test_sessions_follow_each_other_on_one_connection(volcano: Opened, ser
     assert len({record.id for record in service.records}) == 4
 
 
+async def test_what_comes_late_of_the_session_before_is_no_part_of_the_next(
+    volcano: Opened, service: VolcanoService
+) -> None:
+    service.next(*(Plan(echo=True) for _ in range(4)))
+    async with volcano() as engine:
+        for _ in range(3):
+            assert (await say(engine, HELLO)).seconds == pytest.approx(seconds(HELLO), abs=0.001)
+        script = Script(engine).send(HELLO)
+        async with aclosing(engine.converse(script)) as items:
+            await within(5, anext(items))
+        await engine.settled()
+        assert (await say(engine, HELLO)).seconds == pytest.approx(seconds(HELLO), abs=0.001)
+    assert [record.connection for record in service.records] == [1] * 5
+    assert service.outcomes == ["finished"] * 3 + ["canceled", "finished"]
+
+
 async def test_a_connection_that_nobody_uses_is_finished(volcano: Opened, service: VolcanoService) -> None:
     async with volcano(idle=0.05) as engine:
         await say(engine, HELLO)

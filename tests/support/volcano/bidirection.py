@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.support.volcano.service import Record, VolcanoService
 
 _MARKS = {"start": Event.SENTENCE_START, "end": Event.SENTENCE_END, "subtitle": Event.SUBTITLE}
+_UNKNOWN: Any = 999
 _OK = {"status_code": 20000000, "message": "ok"}
 
 
@@ -71,6 +72,7 @@ class Connection:
         self._id = request.headers.get("X-Api-Connect-Id") or f"connection-{self._number}"
         self._started = False
         self._session: Session | None = None
+        self._last: str | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -178,9 +180,21 @@ class Connection:
         session = self._session = Session(record, self._account)
         if plan.mute:
             return
+        if plan.echo:
+            await self._echo()
         await self._say(Event.SESSION_STARTED, {}, frame.id)
+        if plan.echo:
+            await self._echo()
         session.task = asyncio.create_task(self._speak(session, plan, params))
         session.task.add_done_callback(self._look)
+
+    async def _echo(self) -> None:
+        await self._say(_UNKNOWN, {}, "")
+        if self._last is not None:
+            for event in (Event.SESSION_CANCELED, Event.SESSION_FINISHED, Event.SESSION_FAILED):
+                await self._say(event, {"status_code": 55000000, "message": "late"}, self._last)
+            frame = Frame(Kind.AUDIO, Flags.EVENT, b"\0\0", Event.AUDIO, self._last, serialization=Serialization.RAW)
+            await self._socket.send_bytes(encode(frame))
 
     def _objection(self, params: dict[str, Any]) -> Refusal | None:
         try:
@@ -268,7 +282,7 @@ class Connection:
 
     def _over(self, session: Session, outcome: str, *, leaves: bool = True) -> None:
         session.over = True
-        self._session = None
+        self._session, self._last = None, session.record.id
         self._service.over(session.record, outcome)
         if leaves:
             session.leave()

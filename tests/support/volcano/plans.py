@@ -42,3 +42,6 @@ class Plan:
     frame, or success."""
     mute: bool = False
     """Takes the request to start and never answers."""
+    echo: bool = False
+    """Around its start comes what is no part of it: an event that nobody knows, and the end of the connection's last
+    session in every form, with some of its sound."""
