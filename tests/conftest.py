@@ -54,6 +54,16 @@ def coqui_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def kokoro_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a ``model.onnx`` that hums and its ``voices.bin``."""
+    required("engines", "kokoro_onnx")
+    required("engines", "onnx")
+    from tests.support import tiny_kokoro
+
+    return tiny_kokoro.write(tmp_path_factory.mktemp("kokoro"))
+
+
+@pytest.fixture(scope="session")
 def qwen_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a ``custom_voice``, a ``voice_design`` and a ``base`` model of random weights."""
     needs("qwen_tts")

@@ -61,6 +61,15 @@ async def _piper(piper_shelf: Path) -> AsyncIterator[Provider]:
 
 
 @asynccontextmanager
+async def _kokoro(kokoro_model: Path) -> AsyncIterator[Provider]:
+    from providers.kokoro.engine import Kokoro
+    from providers.kokoro.settings import KokoroSettings
+
+    files = {"model": kokoro_model / "model.onnx", "voices": kokoro_model / "voices.bin"}
+    yield Kokoro(KokoroSettings(_env_file=None, **files))
+
+
+@asynccontextmanager
 async def _coqui(coqui_models: Path, model: str = "vits") -> AsyncIterator[Provider]:
     from providers.coqui.engine import Coqui
     from providers.coqui.settings import CoquiSettings
@@ -129,6 +138,7 @@ async def _elsewhere(server: AbstractAsyncContextManager[T]) -> AsyncIterator[T]
 ARRANGEMENTS: dict[str, Arrangement] = {
     "coqui": Arrangement(_coqui, ("coqui_models",), (pytest.mark.engines,), speaks=False),
     "coqui/xtts": Arrangement(_xtts, ("coqui_models",), (pytest.mark.engines,), speaks=False),
+    "kokoro": Arrangement(_kokoro, ("kokoro_model",), (pytest.mark.engines,)),
     "openai_speech": Arrangement(_openai_speech),
     "orpheus": Arrangement(_orpheus, ("llama_server", "snac_folder"), (pytest.mark.engines,), speaks=False),
     "qwen": Arrangement(_qwen, ("qwen_models",), (pytest.mark.engines,), speaks=False),

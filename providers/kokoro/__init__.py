@@ -1,0 +1,1 @@
+"""Kokoro, a small neural model for nine languages, with onnxruntime."""

@@ -1,0 +1,47 @@
+"""What the operator sets: ``VOXWIRE_KOKORO_*`` variables, or lines of ``.env``.
+
+``docs/engines/kokoro.md`` has a row for each field; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from providers.base import EngineUnavailable
+from providers.lane import cores
+
+PREFIX = "VOXWIRE_KOKORO_"
+
+
+class KokoroSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    model: Path | None = None
+    voices: Path | None = None
+    voice: str | None = None
+    width: int = Field(0, ge=0)
+    threads: int = Field(0, ge=0, le=64)
+    max_waiting: int = Field(256, ge=0)
+
+    @property
+    def lane_width(self) -> int:
+        """Batches that are made at the same time."""
+        return min(self.width or cores(), cores())
+
+    @property
+    def run_threads(self) -> int:
+        """Threads that make one batch."""
+        return self.threads or max(1, cores() // self.lane_width)
+
+
+def read() -> KokoroSettings:
+    """The settings as they are in the environment. Raises ``EngineUnavailable`` that names what is wrong."""
+    try:
+        return KokoroSettings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        raise EngineUnavailable(f"{name} is wrong: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
