@@ -70,7 +70,7 @@ def test_options_go_to_the_constructor() -> None:
 
 
 def test_an_unknown_id_lists_what_there_is() -> None:
-    with pytest.raises(UnknownProvider, match=r"hibari, mock_tone"):
+    with pytest.raises(UnknownProvider, match=r"hibari, kokoro, mock_tone"):
         load("nope")
 
 

@@ -62,8 +62,8 @@ def write_vits(folder: Path, *, speakers: tuple[str, ...] = SPEAKERS, seed: int 
 
 
 def write_xtts(folder: Path, *, codes: int = 25, layers: int = 2, seed: int = 0) -> Path:
-    """A folder with ``config.json``, ``model.pth``, ``vocab.json`` and ``speakers_xtts.pth``. Whatever the text, it says
-    ``codes`` of 46 ms."""
+    """A folder with ``config.json``, ``model.pth``, ``vocab.json`` and ``speakers_xtts.pth``. It says ``codes`` of
+    46 ms, whatever the text."""
     import torch
     from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
     from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
