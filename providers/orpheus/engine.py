@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar
@@ -25,25 +24,22 @@ from providers.base import (
     Voice,
 )
 from providers.orpheus import options
-from providers.orpheus.breaker import Breaker
-from providers.orpheus.completion import Down, Rubbish, Stalled, Timeouts
+from providers.orpheus.completion import Down, Rubbish, Timeouts
 from providers.orpheus.health import Health
-from providers.orpheus.llama import Llama, Server
+from providers.orpheus.llama import Llama
 from providers.orpheus.prompt import SAMPLE_RATE, VOICES, Prompt, prompt
 from providers.orpheus.settings import OrpheusSettings, read
 from providers.orpheus.slots import Slots
 from providers.orpheus.speech import Attempt
-from providers.orpheus.tokens import FIRST_AUDIO, NoSpeech
+from providers.orpheus.supervisor import Supervisor
+from providers.orpheus.tokens import NoSpeech
 
 log = logging.getLogger(__name__)
 
 _PIECE = SAMPLE_RATE // 5 * SAMPLE_WIDTH
 """Bytes of a chunk at most: 200 ms, so that a cancel and a channel bounded in time have a fine grain."""
-_PROMPT_TOKENS = 200
-"""What a prompt takes of a slot's context at most: 300 characters and its frame."""
 _INSTALL = "pip install 'voxwire[orpheus]'"
 _SEEDS = int(options.SEED.highest) + 1
-_SERVERS_FAULT = (Down, Stalled, Rubbish)
 _CLOSED = "engine 'orpheus' is not started, or is closed"
 
 
@@ -71,17 +67,11 @@ class Orpheus:
         """How often the model left a slot out or said one twice."""
         self.lost = 0
         """Tokens that are in no frame for it."""
-        self._server: Server | None = None
         self._attempts: set[Attempt] = set()
-        self.health = self._new_health()
+        self._supervisor = Supervisor(self.llama, self.slots, given)
         self._started = False
         self._closed = 0
         """How often."""
-
-    def _new_health(self) -> Health:
-        given = self.settings
-        breaker = Breaker(given.failures, given.probe_interval, given.longest_probe_interval)
-        return Health(breaker, self._probe, self._glance, given.check_interval, time.monotonic)
 
     # ---- what the gateway may know
 
@@ -96,6 +86,10 @@ class Orpheus:
         return f"llama-server {self.settings.server or self.llama.name}"
 
     @property
+    def health(self) -> Health:
+        return self._supervisor.health
+
+    @property
     def trouble(self) -> ProviderError | None:
         return self.health.trouble
 
@@ -104,7 +98,7 @@ class Orpheus:
         """For whoever runs the gateway: what was found at the start."""
         if not self._started:
             return None
-        places = f"{self.places} places; " if self._server else ""
+        places = f"{self.places} places; " if self._supervisor.server else ""
         return f"{places}SNAC: {self.decoder.backend}"
 
     @property
@@ -137,7 +131,7 @@ class Orpheus:
             raise MissingDependency(self.id, _INSTALL) from error
         except SnacError as error:
             raise EngineUnavailable(f"engine {self.id!r} cannot decode: {error}") from error
-        self.health = self._new_health()
+        self._supervisor = Supervisor(self.llama, self.slots, self.settings)
         if closed == self._closed:
             await self.health.start()
         if closed != self._closed:
@@ -161,38 +155,6 @@ class Orpheus:
             await decoder.close()
             if decoder in self._decoders:
                 self._decoders.remove(decoder)
-
-    async def _probe(self) -> None:
-        """Whether the server is up and its model says audio tokens. Its slots are read again: it may be another."""
-        server = await self.llama.server()
-        said: list[int] = []
-        trial = prompt("tara", "Ready.")
-        assert trial is not None
-        async with self.llama.completion(options.trial(trial)) as completion:
-            while (tokens := await completion.read()) is not None:
-                said += tokens
-        if not any(token >= FIRST_AUDIO for token in said):
-            raise NoSpeech("the model behind llama-server does not speak as Orpheus does")
-        self._learn(server)
-
-    async def _glance(self) -> None:
-        """Whether it is still up, and has as many slots as before."""
-        self._learn(await self.llama.server())
-
-    def _learn(self, server: Server) -> None:
-        if server == self._server:
-            return
-        self._server = server
-        self.slots.resize(min(server.slots, self.settings.places or server.slots))
-        log.info("llama-server at %s has %d slots, %d are used", self.llama.address, server.slots, self.places)
-        needed = self.settings.max_tokens + _PROMPT_TOKENS
-        if server.context is not None and server.context < needed:
-            log.warning(
-                "a slot of llama-server holds %d tokens, less than the %d that a long sentence may take: "
-                "give it a larger context (-c)",
-                server.context,
-                needed,
-            )
 
     # ---- speaking
 
@@ -238,9 +200,11 @@ class Orpheus:
                     async with attempt, aclosing(_pieces(attempt)) as pieces:
                         async for piece in pieces:
                             yield piece
-                    self._judge(attempt)
                 finally:
                     self._attempts.discard(attempt)
+                    self._tally(attempt)
+                if attempt.error is not None:
+                    raise attempt.error
         except DecoderClosed:
             raise EngineUnavailable(_CLOSED) from None
         except DecoderBusy as error:
@@ -248,24 +212,16 @@ class Orpheus:
         except SnacError as error:
             raise EngineFailed(f"engine {self.id!r} cannot decode what the model says") from error
 
-    def _judge(self, attempt: Attempt) -> None:
-        """Say of an attempt that came to its end how it went. Raises what went wrong with it."""
-        error, frames = attempt.error, attempt.frames
+    def _tally(self, attempt: Attempt) -> None:
+        """Remember of an attempt how it went, also of one that was left before its end."""
+        frames = attempt.frames
         self.slips += frames.slips
         self.lost += frames.lost
         if frames.slips:
             log.info("the model slipped %d times in %d frames", frames.slips, frames.frames)
         if attempt.stopped == "limit":
             log.info("a segment was cut at its limit of tokens, after %d frames", frames.frames)
-        # What a caller's text or options may bring about must not close the engine to everybody else.
-        if isinstance(error, _SERVERS_FAULT):
-            self.health.failed(error)
-        elif attempt.answered:
-            self.health.worked()
-        if error is not None:
-            raise error
-        if not frames.frames:
-            raise NoSpeech("the model had nothing to say for this text")
+        self._supervisor.ended(attempt.error, answered=attempt.answered)
 
 
 def _decoder(given: OrpheusSettings) -> Decoder:

@@ -17,20 +17,26 @@ Now = Callable[[], float]
 
 class Health:
     """``probe`` returns if the server can serve, and raises a ``ProviderError`` if not; ``glance`` does the same for
-    less, and is called every ``interval`` seconds while nothing is wrong, so that what nobody has asked for is known.
+    less. It is called every ``interval`` seconds while nothing is wrong, so that what nobody has asked for is known,
+    and ``soon`` seconds after something went wrong.
 
     When the breaker opens, a task probes until the server is well again. It belongs to whoever calls ``start`` and
     ``close``.
     """
 
-    def __init__(self, breaker: Breaker, probe: Ask, glance: Ask, interval: float, now: Now) -> None:
+    def __init__(self, breaker: Breaker, probe: Ask, glance: Ask, *, interval: float, soon: float, now: Now) -> None:
         self._breaker = breaker
         self._probe = probe
         self._glance = glance
         self._interval = interval
+        self._soon = soon
         self._now = now
         self._cause: ProviderError | None = None
-        self._opened = asyncio.Event()
+        self._stir = asyncio.Event()
+        """Wakes the task."""
+        self._doubted = False
+        self._missed = False
+        """The last glance has failed."""
         self.well = asyncio.Event()
         """Set while requests are let through."""
         self.well.set()
@@ -50,7 +56,9 @@ class Health:
         try:
             await _try(self._probe)
         except ProviderError as error:
-            self._open(error)
+            if self._breaker.closed:
+                self._breaker.trip(self._now())
+            self._told(error)
         if self._task is None and not self._closed:
             self._task = asyncio.create_task(self._watch(), name="watch llama-server")
 
@@ -69,40 +77,57 @@ class Health:
         """A request has failed, by the server's fault."""
         if self._breaker.fail(self._now()):
             self._told(error)
+        else:
+            self.doubt()
 
-    def _open(self, error: ProviderError) -> None:
-        if self._breaker.closed:
-            self._breaker.trip(self._now())
-        self._told(error)
+    def doubt(self) -> None:
+        """Something may be wrong: glance soon. More doubts put that off no further."""
+        if not self._doubted:
+            self._doubted = True
+            self._stir.set()
 
     def _told(self, error: ProviderError) -> None:
         self._cause = error
         self.well.clear()
-        self._opened.set()
+        self._stir.set()
         log.warning("engine orpheus takes no requests: %s", error)
 
     async def _watch(self) -> None:
         while True:
-            try:
-                async with asyncio.timeout(self._interval):
-                    await self._opened.wait()
-            except TimeoutError:
+            await self._time_to_look()
+            if self._breaker.closed:
                 await self._glanced()
             else:
                 await self._recover()
 
+    async def _time_to_look(self) -> None:
+        while self._breaker.closed:
+            try:
+                async with asyncio.timeout(self._soon if self._doubted else self._interval):
+                    await self._stir.wait()
+            except TimeoutError:
+                return
+            self._stir.clear()
+
     async def _glanced(self) -> None:
+        self._doubted = False
         try:
             await _try(self._glance)
         except ProviderError as error:
+            self._missed = True
             self.failed(error)
+        else:
+            if self._missed:
+                self._missed = False
+                self._breaker.succeed()
 
     async def _recover(self) -> None:
-        self._opened.clear()
         while not self._breaker.closed:
             await asyncio.sleep(self._breaker.wait(self._now()))
             if self._breaker.probe(self._now()):
                 await self._probed()
+        self._doubted = self._missed = False
+        self._stir.clear()
         self.well.set()
         log.info("engine orpheus takes requests again")
 

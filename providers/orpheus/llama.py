@@ -62,6 +62,11 @@ class Llama:
         self.name = f"{socket.gethostname()} {name}" if _is_loopback(parts.hostname or "") else name
         """The same wherever the server is reached from."""
 
+    @property
+    def closed(self) -> bool:
+        """Nothing is open."""
+        return self._session is None
+
     async def close(self) -> None:
         session, self._session = self._session, None
         if session is not None:

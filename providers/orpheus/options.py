@@ -70,5 +70,5 @@ def request(prompt: Prompt, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def trial(prompt: Prompt) -> dict[str, Any]:
-    """A short request that shows whether a model says audio tokens."""
-    return {"prompt": prompt, "n_predict": 8, "temperature": 0.0, "top_k": 1, "cache_prompt": False}
+    """A short request that shows whether a model says audio tokens: two frames and one token, in case it slips."""
+    return {"prompt": prompt, "n_predict": 15, "temperature": 0.0, "top_k": 1, "cache_prompt": False}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from audio.snac import HUB_ID, BackendName
@@ -50,13 +50,32 @@ class OrpheusSettings(BaseSettings):
     repetition_penalty: float = Field(1.1, ge=options.REPETITION_PENALTY.lowest, le=options.REPETITION_PENALTY.highest)
     max_tokens: int = Field(2048, ge=options.MAX_TOKENS.lowest, le=options.MAX_TOKENS.highest)
 
-    @field_validator("url")
+    @field_validator("url", mode="after")
     @classmethod
     def _address(cls, url: str) -> str:
+        url = url.strip()
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("an address such as http://127.0.0.1:8090")
+        try:
+            # Raises for a port that is no number.
+            whole = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            whole = False
+        if not whole or parts.query or parts.fragment or any(map(str.isspace, url)):
+            raise ValueError("write an address such as http://127.0.0.1:8090")
         return url
+
+    @field_validator("api_key", mode="after")
+    @classmethod
+    def _key(cls, key: SecretStr | None, given: ValidationInfo) -> SecretStr | None:
+        """A key that is read from a file has a line break behind it."""
+        secret = key.get_secret_value().strip() if key else ""
+        if not secret:
+            return None
+        if not (secret.isascii() and secret.isprintable()):
+            raise ValueError("it goes into a header, so it is printable ASCII")
+        if urlsplit(given.data.get("url", "")).username is not None:
+            raise ValueError("the address has a user name, and a request has room for one of the two")
+        return SecretStr(secret)
 
     @property
     def sampling(self) -> dict[str, int | float]:

@@ -25,6 +25,11 @@ class Slots:
     def waiting(self) -> int:
         return len(self._queue)
 
+    @property
+    def free(self) -> bool:
+        """There is one for whoever comes now."""
+        return self.taken < self.places and not self._queue
+
     def resize(self, places: int) -> None:
         """What is taken stays taken; fewer are given out until it fits."""
         self.places = places
@@ -47,7 +52,7 @@ class Slots:
             self._leave()
 
     async def _enter(self) -> None:
-        if self.taken < self.places and not self._queue:
+        if self.free:
             self.taken += 1
             return
         if len(self._queue) >= _WAITING:

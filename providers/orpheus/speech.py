@@ -13,7 +13,7 @@ from audio.snac import FRAME_SAMPLES, SnacError, Stream
 from providers.base import SAMPLE_WIDTH, EngineFailed, ProviderError
 from providers.orpheus.llama import Llama
 from providers.orpheus.slots import Slots
-from providers.orpheus.tokens import Frames
+from providers.orpheus.tokens import Frames, NoSpeech
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +81,14 @@ class Attempt:
                     for token in tokens:
                         await self._push(token)
                 self.stopped = completion.stopped
+            if not self.frames.frames:
+                raise NoSpeech("the model had nothing to say for this text")
         except ProviderError as error:
             self.error = error
-        except SnacError:
-            # Whoever takes the sound is told.
-            return
+        except SnacError as error:
+            # Whoever takes the sound is told what it is, if the decoder has failed.
+            self.error = EngineFailed("engine 'orpheus' cannot decode what the model says")
+            self.error.__cause__ = error
         except Exception as error:
             log.exception("reading from llama-server failed")
             self.error = EngineFailed("engine 'orpheus' failed")

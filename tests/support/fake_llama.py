@@ -98,6 +98,8 @@ class FakeLlama:
         """The bodies of the completions but the probes'."""
         self.headers: list[dict[str, str]] = []
         self.probes = 0
+        self.glances = 0
+        """How often it was asked how it is."""
         self.active = 0
         self.most_active = 0
         self.sent = 0
@@ -150,6 +152,7 @@ class FakeLlama:
         await self.stop()
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
+        self.glances += 1
         return await self._play(request, (self.health,))
 
     async def _props(self, request: web.Request) -> web.StreamResponse:

@@ -31,6 +31,7 @@ from providers.orpheus.engine import Orpheus
 from providers.orpheus.prompt import VOICES
 from providers.orpheus.settings import OrpheusSettings
 from providers.orpheus.speech import AHEAD
+from providers.orpheus.tokens import NoSpeech
 from providers.registry import PROVIDERS
 from tests.support.fake_llama import Abort, FakeLlama, Flood, Hang, Raw, Say, Status, Stop, Wait, event, frame, frames
 from tests.support.fake_snac import FakeDecoder, sound
@@ -346,10 +347,10 @@ async def test_after_failures_in_a_row_nothing_is_asked_until_a_probe_succeeds(f
     await engine.start()
     fake.next(Status(500))
     fake.next(Status(500))
-    fake.health = Status(503)
     for _ in range(2):
         with pytest.raises(EngineUnavailable, match="HTTP 500"):
             await spoken(engine)
+    fake.health = Status(503)
     assert engine.trouble is not None
     with pytest.raises(EngineUnavailable) as refused:
         await spoken(engine)
@@ -406,6 +407,64 @@ async def test_a_server_that_was_replaced_while_nobody_spoke_is_noticed(fake: Fa
     await engine.close()
 
 
+async def test_a_server_that_has_another_model_now_is_noticed_by_the_first_who_is_not_served(fake: FakeLlama) -> None:
+    engine = made(fake, attempts=1, failures=1)
+    await engine.start()
+    fake.trial = (Say([17, 18, 19]), Stop("limit"))
+    fake.next(Say([17] * 100), Stop())
+    with pytest.raises(NoSpeech):
+        await spoken(engine)
+    await until(lambda: engine.trouble is not None)
+    assert "does not speak as Orpheus does" in str(engine.trouble)
+    fake.trial = (Say(frame()), Stop("limit"))
+    await engine.health.well.wait()
+    assert await spoken(engine)
+    await engine.close()
+
+
+async def test_a_server_that_has_another_model_now_is_noticed_while_nobody_speaks(fake: FakeLlama) -> None:
+    engine = made(fake, check_interval=0.01, failures=1)
+    fake.props = Status(200, b'{"total_slots":4,"model_path":"orpheus.gguf"}')
+    await engine.start()
+    probes = fake.probes
+    fake.trial = (Status(400),)
+    fake.props = Status(200, b'{"total_slots":4,"model_path":"another.gguf"}')
+    await until(lambda: engine.trouble is not None)
+    assert "does not speak as Orpheus does" in str(engine.trouble)
+    assert fake.probes > probes
+    await engine.close()
+
+
+async def test_a_model_in_doubt_is_not_tried_while_all_slots_are_at_work(fake: FakeLlama) -> None:
+    engine = made(fake, places=1, check_interval=0.01)
+    fake.props = Status(200, b'{"total_slots":1,"model_path":"orpheus.gguf"}')
+    await engine.start()
+    fake.next(Say(frames(3)), Hang())
+    async with aclosing(engine.synthesize(segment())) as chunks:
+        await anext(chunks)
+        fake.props = Status(200, b'{"total_slots":1,"model_path":"another.gguf"}')
+        asked = fake.glances
+        await until(lambda: fake.glances > asked + 3)
+        assert fake.probes == 1
+    await until(lambda: fake.probes == 2)
+    assert engine.trouble is None
+    await engine.close()
+
+
+async def test_utterances_that_were_left_are_successes_all_the_same(fake: FakeLlama) -> None:
+    engine = made(fake, attempts=1, failures=2)
+    await engine.start()
+    for _ in range(3):
+        fake.next(Status(500))
+        fake.next(Say(frames(3)), Hang())
+        with pytest.raises(EngineUnavailable, match="HTTP 500"):
+            await spoken(engine)
+        async with aclosing(engine.synthesize(segment())) as chunks:
+            await anext(chunks)
+    assert engine.trouble is None
+    await engine.close()
+
+
 async def test_a_server_that_goes_while_nobody_speaks_is_noticed_and_found_again(fake: FakeLlama) -> None:
     engine = made(fake, check_interval=0.01)
     await engine.start()
@@ -447,8 +506,13 @@ async def test_it_waits_for_a_server_that_is_loading(fake: FakeLlama) -> None:
     await engine.close()
 
 
-async def test_a_server_with_another_model_is_trouble(fake: FakeLlama) -> None:
-    fake.trial = (Say([17, 18, 19]), Stop("limit"))
+@pytest.mark.parametrize(
+    "trial",
+    [(Say([17, 18, 19]), Stop("limit")), (Say([200_000] * 9 + frame()[:6]), Stop("limit")), (Stop(),), (Status(400),)],
+    ids=["small vocabulary", "large vocabulary", "silent", "tokens unknown"],
+)
+async def test_a_server_with_another_model_is_trouble(fake: FakeLlama, trial: tuple[Any, ...]) -> None:
+    fake.trial = trial
     engine = made(fake)
     await engine.start()
     assert "does not speak as Orpheus does" in str(engine.trouble)
@@ -559,6 +623,18 @@ async def test_one_that_is_closed_while_it_starts_does_not_start(fake: FakeLlama
     with pytest.raises(EngineUnavailable, match="closed while it started"):
         await starting
     assert engine.detail is None
+
+
+async def test_one_that_is_closed_between_two_questions_of_its_start_leaves_no_connection(fake: FakeLlama) -> None:
+    gate = asyncio.Event()
+    fake.health = Wait(gate)
+    engine = made(fake)
+    starting = asyncio.create_task(engine.start())
+    await until(lambda: fake.glances == 1)
+    await engine.close()
+    with pytest.raises(EngineUnavailable, match="closed while it started"):
+        await starting
+    assert engine.llama.closed
 
 
 async def test_it_can_be_closed_and_started_again_and_again(fake: FakeLlama) -> None:

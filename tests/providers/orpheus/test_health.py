@@ -30,7 +30,8 @@ class Server:
 
 
 def health(server: Server) -> Health:
-    return Health(Breaker(2, 1.0, 4.0), server.probe, server.glance, 15.0, asyncio.get_running_loop().time)
+    now = asyncio.get_running_loop().time
+    return Health(Breaker(2, 1.0, 4.0), server.probe, server.glance, interval=15.0, soon=1.0, now=now)
 
 
 DOWN = EngineUnavailable("it is down")
@@ -68,13 +69,52 @@ async def test_one_that_goes_while_nobody_asks_is_known_to_be_gone() -> None:
     watched = health(server)
     await watched.start()
     server.error = DOWN
-    await asyncio.sleep(30.5)
+    await asyncio.sleep(16.5)
     assert str(watched.trouble) == "it is down"
     server.error = None
     await watched.well.wait()
     await asyncio.sleep(40)
-    assert [round(at) for at in server.asked] == [0, 31]
-    assert [round(at) for at in server.glances] == [15, 30, 46, 61]
+    assert [round(at) for at in server.asked] == [0, 17]
+    assert [round(at) for at in server.glances] == [15, 16, 32, 47]
+    await watched.close()
+
+
+@virtual_time
+async def test_glances_that_fail_now_and_then_are_not_failures_in_a_row() -> None:
+    server = Server()
+    watched = health(server)
+    await watched.start()
+    for _ in range(5):
+        server.error = DOWN
+        await asyncio.sleep(15.5)
+        server.error = None
+        await asyncio.sleep(15)
+    assert watched.trouble is None
+    await watched.close()
+
+
+@virtual_time
+async def test_a_doubt_is_looked_into_soon_and_once() -> None:
+    server = Server()
+    watched = health(server)
+    await watched.start()
+    for _ in range(8):
+        watched.doubt()
+        await asyncio.sleep(0.3)
+    await asyncio.sleep(20)
+    assert [round(at, 1) for at in server.glances] == [1.0, 2.2, 17.2]
+    await watched.close()
+
+
+@virtual_time
+async def test_a_failure_of_a_request_is_looked_into_before_another_one_fails() -> None:
+    server = Server()
+    watched = health(server)
+    await watched.start()
+    server.error = DOWN
+    watched.failed(DOWN)
+    await asyncio.sleep(1.5)
+    assert str(watched.trouble) == "it is down"
     await watched.close()
 
 

@@ -52,6 +52,14 @@ def test_the_engine_reads_the_environment_and_the_env_file(monkeypatch: pytest.M
         ("URL", "localhost:8090"),
         ("URL", "ftp://localhost"),
         ("URL", "http://"),
+        ("URL", "http://llama:port"),
+        ("URL", "http://llama:99999"),
+        ("URL", "http://llama:8090?slots=4"),
+        ("URL", "http://llama:8090/#top"),
+        ("URL", "http://llama :8090"),
+        ("URL", "http://[::1"),
+        ("API_KEY", "two\nlines"),
+        ("API_KEY", "schlüssel"),
         ("TOP_K", "0"),
         ("TEMPERATURE", "warm"),
         ("MAX_TOKENS", "4096"),
@@ -62,6 +70,20 @@ def test_the_engine_reads_the_environment_and_the_env_file(monkeypatch: pytest.M
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(f"VOXWIRE_ORPHEUS_{variable}", value)
     with pytest.raises(EngineUnavailable, match=f"^VOXWIRE_ORPHEUS_{variable} is wrong: "):
+        Orpheus()
+
+
+def test_an_address_and_a_key_may_have_space_around_them_and_a_key_may_be_empty() -> None:
+    given = OrpheusSettings(url=" http://[::1]:8090/voices\n", api_key=SecretStr("sesame\n"))
+    assert (given.url, given.api_key) == ("http://[::1]:8090/voices", SecretStr("sesame"))
+    assert OrpheusSettings(api_key=SecretStr(" \n")).api_key is None
+
+
+def test_a_key_and_a_user_name_do_not_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXWIRE_ORPHEUS_URL", "http://voice:word@llama:8090")
+    assert Orpheus().llama.address == "llama:8090"
+    monkeypatch.setenv("VOXWIRE_ORPHEUS_API_KEY", "sesame")
+    with pytest.raises(EngineUnavailable, match=r"^VOXWIRE_ORPHEUS_API_KEY is wrong: the address has a user name"):
         Orpheus()
 
 
