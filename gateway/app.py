@@ -22,6 +22,7 @@ from gateway.dialects import (
     openai,
     orpheus_fastapi,
     piper_service,
+    qwen_tts_server,
     tts_gateway,
     voice_library,
     volcengine_concurrent,
@@ -40,6 +41,7 @@ DIALECTS: tuple[Callable[[Gateway], list[BaseRoute]], ...] = (
     orpheus_fastapi.routes,
     volcengine_concurrent.routes,
     piper_service.routes,
+    qwen_tts_server.routes,
 )
 
 

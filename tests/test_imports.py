@@ -62,7 +62,7 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
         ),
     ),
 ]
-# A dialect may use the rooms below it and the shared parts of its own folder, never a sibling's file.
+# A dialect may use the rooms below it, the shared parts of its folder and its own files, never a sibling's.
 _DIALECT = (
     "gateway.runtime",
     "gateway.library",
@@ -121,7 +121,7 @@ def imports(path: Path) -> set[str]:
 def allowed(name: str) -> tuple[str, ...] | None:
     if name.startswith("gateway.dialects."):
         shared = tuple(f"gateway.dialects.{part}" for part in SHARED_DIALECT_PARTS)
-        return (*_DIALECT, *shared)
+        return (*_DIALECT, *shared, ".".join(name.split(".")[:3]))
     for prefix, may in ALLOWED:
         if name == prefix or name.startswith(f"{prefix}."):
             return may

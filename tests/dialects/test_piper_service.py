@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import itertools
 import json
-import wave
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import httpx
@@ -17,8 +13,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from gateway.client import AsyncClient
 from providers.base import EngineFailed, EngineUnavailable, Voice
+from tests.support import asking
+from tests.support.asking import b64, client, empty, pcm_of_wav, spoken_natively, until, wav_of
 from tests.support.engines import Broken, Hang, Mark, Raise, Say, Scripted, Wait, sound
 from tests.support.scene import after, scene
 from tests.support.serving import Served, serving
@@ -51,17 +48,9 @@ class OnePlace(Scripted):
         super()._begin(segment)
 
 
-@asynccontextmanager
-async def client(served: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=served.http, timeout=60) as made:
-        yield made
-
-
 async def post(served: Served, path: str = "/synthesize", body: Any = None, **options: Any) -> httpx.Response:
-    if "content" not in options:
-        options["json"] = HELLO if body is None else body
-    async with client(served) as made:
-        return await made.post(path, **options)
+    asked = None if "content" in options else HELLO if body is None else body
+    return await asking.post(served, path, asked, **options)
 
 
 def socket(served: Served, path: str = "/stream", **options: Any) -> connect:
@@ -78,39 +67,6 @@ async def answer(listener: ClientConnection) -> list[dict[str, Any]]:
     while not messages or messages[-1]["type"] == "audio_chunk":
         messages.append(json.loads(await listener.recv()))
     return messages
-
-
-async def empty(served: Served) -> None:
-    await served.gateway.sessions.drained()
-    places = served.gateway.capacities.sessions
-    assert (served.gateway.sessions.live, places.taken, places.waiting) == ((), 0, 0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until ``condition`` holds."""
-    async with asyncio.timeout(10):
-        for _ in itertools.count():
-            if condition():
-                return
-            await asyncio.sleep(0)
-
-
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def wav_of(pcm: bytes, rate: int = 24_000) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setparams((1, 2, rate, 0, "NONE", ""))
-        file.writeframes(pcm)
-    return buffer.getvalue()
-
-
-def pcm_of_wav(data: bytes) -> bytes:
-    with wave.open(io.BytesIO(data)) as file:
-        assert len(data) == 44 + file.getnframes() * 2
-        return file.readframes(file.getnframes())
 
 
 def pcm_of_chunks(messages: list[dict[str, Any]]) -> bytes:
@@ -205,8 +161,7 @@ async def test_json_binary_and_socket_have_the_sound_of_the_native_protocol() ->
         async with socket(served) as listener:
             await ask(listener, TEXT)
             chunks = await answer(listener)
-        async with AsyncClient(served.http) as native, native.speak(TEXT, format="pcm16", pace="burst") as speech:
-            expected = await speech.read()
+        expected = await spoken_natively(served, TEXT)
     assert len(expected) > 24_000
     assert pcm_of_wav(base64.b64decode(packed["audio"])) == expected
     assert pcm_of_wav(filed.content) == expected
