@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import select
 import signal
 import socket
 import threading
@@ -48,13 +49,18 @@ def impostor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Impostor:
     return put
 
 
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    # Whoever has inherited it may take its time to bury it.
-    return state not in "ZX"
+class Watched:
+    """A process that is not ours to wait for, by a handle that means it and no other."""
+
+    def __init__(self, pid: int) -> None:
+        self._handle = os.pidfd_open(pid)
+
+    def dies(self) -> bool:
+        """A kill is carried out when the system comes to it: whether it is, in ten seconds."""
+        try:
+            return bool(select.select([self._handle], [], [], 10)[0])
+        finally:
+            os.close(self._handle)
 
 
 def limits_of(pid: int) -> dict[str, list[str]]:
@@ -161,17 +167,15 @@ async def test_one_that_floods_its_messages_is_no_trouble(impostor: Impostor) ->
 async def test_what_it_has_started_is_killed_with_it(impostor: Impostor) -> None:
     impostor("sleep 1000 & echo $!; wait")
     async with running([], Limits()) as ffmpeg:
-        pid = int(await ffmpeg.read())
-        assert alive(pid)
-    assert not alive(pid)
+        child = Watched(int(await ffmpeg.read()))
+    assert child.dies()
 
 
 async def test_what_it_has_left_behind_is_killed(impostor: Impostor) -> None:
     impostor("sleep 1000 & echo $!")
     async with running([], Limits()) as ffmpeg:
-        pid = int(await ffmpeg.read())
-        assert alive(pid)
-    assert not alive(pid)
+        child = Watched(int(await ffmpeg.read()))
+    assert child.dies()
 
 
 async def test_what_has_left_its_group_is_not_waited_for(impostor: Impostor) -> None:

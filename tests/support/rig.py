@@ -23,7 +23,8 @@ async def gateway(engine: Scripted, **settings: Any) -> AsyncIterator[Gateway]:
     await made.start()
     try:
         yield made
-        assert made.sessions.live == ()
+        async with asyncio.timeout(1):
+            await made.sessions.drained()
         assert (made.capacities.sessions.taken, made.capacities.sessions.waiting) == (0, 0)
         assert made.wheel.waiting == 0
     finally:
