@@ -275,8 +275,8 @@ class Watched(Protocol):
 
 @runtime_checkable
 class Cloning(Protocol):
-    """An engine that speaks with a voice made from a clip. A ``Voice`` with such a ``prompt`` is none of ``voices``, and
-    ``synthesize`` takes it all the same."""
+    """An engine that speaks with a voice made from a clip. A ``Voice`` with such a ``prompt`` is none of ``voices``,
+    and ``synthesize`` takes it all the same."""
 
     async def clone(self, clip: Clip) -> Voice:
         """A voice like that of the clip, whose ``id`` and ``name`` the caller replaces. Its ``prompt`` is at most a few

@@ -125,8 +125,8 @@ class Transcript:
         return self._advance()
 
     def reached(self, index: int, pieces: int, native: Sequence[TimedWord] = ()) -> list[TimedWord]:
-        """The sound of the first ``pieces`` of a span is whole; none says nothing new of it. Returns the words whose times
-        are known by now."""
+        """The sound of the first ``pieces`` of a span is whole; none says nothing new of it. Returns the words whose
+        times are known by now."""
         span = self._spans[index]
         span.native.extend(native)
         words = self._advance()
