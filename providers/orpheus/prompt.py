@@ -39,7 +39,10 @@ _START_OF_HUMAN, _END_OF_HUMAN, _START_OF_AI, _START_OF_SPEECH = CUSTOM + 3, CUS
 
 Prompt = list[int | str]
 
-_MARKUP = re.compile(r"</?[a-z|!?][^<>]{0,80}>", re.IGNORECASE)
+_ATTRIBUTE = r"""\s+[\w:.-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+)"""
+# A tag, and what stands in brackets without being one: declarations, comments, control tokens. Anything else between
+# brackets is text, as in "where x<y and z>w".
+_MARKUP = re.compile(rf"</?[a-z][\w:.-]*(?:{_ATTRIBUTE})*\s*/?>|<[|!?][^<>]{{0,80}}>", re.IGNORECASE)
 _EMOTION = re.compile(f"(<(?:{'|'.join(EMOTIONS)})>)", re.IGNORECASE)
 _BRACKETS = str.maketrans({"<": " ", ">": " ", "|": " ", "[": "(", "]": ")"})
 # Control characters part words; formats (joiners, marks of direction) and what is no character at all stand in them.

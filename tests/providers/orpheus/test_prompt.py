@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,12 @@ def test_an_emotion_tag_is_kept_in_lower_case(name: str) -> None:
         ("<custom_token_2>end", "end"),
         ("<break time='1s'/>One <b>two</b>", "One two"),
         ("a < b and c > d", "a b and c d"),
+        ("where x<y and z>w", "where x y and z w"),
+        ('<speak version="1.0"><voice name = tara>Hi</voice>< /speak>', "Hi /speak"),
+        ("<a href='x' target=_blank>there</a><br />then<laughs>", "there then"),
+        ("<!-- not said --><?xml version='1.0'?>said", "said"),
+        ("<laugh>Ha<laugh>ha<SIGH>", "<laugh>Ha<laugh>ha<sigh>"),
+        ("ab\u00adc\u200bd \u2067\u05e9\u05dc\u05d5\u05dd\u2069", "abcd \u05e9\u05dc\u05d5\u05dd"),
         ("<3 you", "3 you"),
         ("[one] two", "(one) two"),
         ("a\x00b\x1b[31m\u202ec", "a b (31mc"),
@@ -50,6 +57,19 @@ def test_a_tag_does_not_come_about_by_taking_another_out() -> None:
     assert "<" not in speakable("<\u200b|eot_id|>")
     assert "<" not in speakable("<custom_token_<custom_token_1>3>")
     assert speakable("<<laugh>>") == "<laugh>"
+
+
+@given(st.text("<>/=\"' ab|!?\n", max_size=2000))
+def test_a_text_of_nothing_but_markup_is_read_in_its_time(text: str) -> None:
+    assert not re.search("[<>|]", speakable(text))
+
+
+@pytest.mark.parametrize("piece", ["<a b=", "<a b='", '<a b="c" ', "<a ", "</a\n", "<|", "a=b "])
+def test_no_text_takes_long(piece: str) -> None:
+    began = time.thread_time()
+    speakable(piece * (20_000 // len(piece)))
+    speakable("<a " + piece * (20_000 // len(piece)))
+    assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize("text", ["", " \n", "...", "<b></b>", "😀👍", "<|eot_id|>"])
