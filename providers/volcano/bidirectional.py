@@ -39,8 +39,11 @@ async def session(pool: Pool, asking: Asking, text: Text, patience: float) -> As
         raise
     finally:
         sending.cancel()
-        await asyncio.wait([sending])
-        _leave(pool, connection, asking, id if running else None)
+        try:
+            await asyncio.wait([sending])
+        finally:
+            # Also where whoever listens leaves in this very moment: a place that is not left is lost for good.
+            _leave(pool, connection, asking, id if running else None)
 
 
 async def _begun(pool: Pool, asking: Asking) -> tuple[Connection, str]:

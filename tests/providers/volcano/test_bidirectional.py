@@ -8,6 +8,8 @@ import pytest
 from providers.base import EngineBusy, EngineFailed, EngineUnavailable, PcmChunk, ProviderError, UnknownVoice
 from providers.volcano import pool as pooling
 from providers.volcano import speech as module
+from providers.volcano.connection import Connection
+from providers.volcano.frames import Event, Frame
 from tests.providers.volcano.conftest import FIRST, SECOND, Heard, Opened, Script, hear, say, within
 from tests.support.volcano import VolcanoService
 from tests.support.volcano.plans import QUOTA, QUOTA_IN_A_FRAME, Plan, Refusal
@@ -218,6 +220,27 @@ async def test_whoever_leaves_cancels_the_session_and_the_connection_is_used_aga
         await engine.settled()
         await say(engine, HELLO)
     assert {record.connection for record in service.records} == {1}
+
+
+async def test_whoever_leaves_as_the_session_ends_leaves_his_place_too(
+    volcano: Opened, service: VolcanoService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive = Connection.receive
+
+    async def cancelled_at_the_end(connection: Connection) -> Frame:
+        frame = await receive(connection)
+        if frame.event == Event.SESSION_FINISHED:
+            asyncio.get_running_loop().call_soon(speaking.cancel)
+        return frame
+
+    async with volcano(concurrency=1) as engine:
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "receive", cancelled_at_the_end)
+            speaking = asyncio.create_task(say(engine, HELLO))
+            with pytest.raises(asyncio.CancelledError):
+                await within(5, speaking)
+        assert (await within(5, say(engine, HELLO))).seconds
+    assert [record.connection for record in service.records] == [1, 1]
 
 
 async def test_leaving_waits_for_nobody_and_the_place_is_free_when_the_service_says_so(
