@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from providers.base import EngineUnavailable
 from providers.coqui import options
+from providers.settings import wrong
 
 PREFIX = "VOXWIRE_COQUI_"
 
@@ -60,7 +60,4 @@ def read() -> CoquiSettings:
     try:
         return CoquiSettings()
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = str(first["loc"][0])
-        name = name if name.isupper() else PREFIX + name.upper()
-        raise EngineUnavailable(f"{name} is wrong: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+        raise wrong(CoquiSettings, error) from None

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from providers.base import EngineUnavailable
 from providers.lane import cores
+from providers.settings import wrong
 
 PREFIX = "VOXWIRE_KOKORO_"
 
@@ -42,6 +42,4 @@ def read() -> KokoroSettings:
     try:
         return KokoroSettings()
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = PREFIX + str(first["loc"][0]).upper()
-        raise EngineUnavailable(f"{name} is wrong: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+        raise wrong(KokoroSettings, error) from None

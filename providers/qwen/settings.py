@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from providers.base import EngineUnavailable
 from providers.qwen import options
+from providers.settings import wrong
 from providers.torch_runtime import DtypeName
 
 PREFIX = "VOXWIRE_QWEN_"
@@ -80,7 +80,4 @@ def read() -> QwenSettings:
     try:
         return QwenSettings()
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = str(first["loc"][0])
-        name = name.upper() if name.isupper() else PREFIX + name.upper()
-        raise EngineUnavailable(f"{name} is wrong: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+        raise wrong(QwenSettings, error) from None

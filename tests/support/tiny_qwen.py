@@ -16,7 +16,7 @@ LANGUAGES = {"english": 80, "chinese": 81, "german": 82, "sichuan_dialect": 83}
 CODES = 64
 FRAME = 1920
 """Samples of a frame, 80 ms."""
-_GROUPS = 4
+GROUPS = 4
 _SPECIAL = ("<|im_start|>", "<|im_end|>", "<tts_pad>", "<tts_text_bos>", "<tts_text_eod>")
 
 
@@ -66,7 +66,7 @@ def _talker(words: int) -> dict[str, Any]:
         # `generate` forbids the last 1024 ids, but for the end.
         "vocab_size": CODES + 1024,
         "num_hidden_layers": 2,
-        "num_code_groups": _GROUPS,
+        "num_code_groups": GROUPS,
         "text_hidden_size": 32,
         "text_vocab_size": words,
         "head_dim": 16,
@@ -86,7 +86,7 @@ def _talker(words: int) -> dict[str, Any]:
             "vocab_size": CODES,
             "num_hidden_layers": 1,
             "head_dim": 16,
-            "num_code_groups": _GROUPS,
+            "num_code_groups": GROUPS,
         },
     }
 
@@ -138,7 +138,7 @@ def _write_speech_tokenizer(folder: Path, seed: int) -> None:
             "codebook_size": CODES,
             "codebook_dim": 8,
             "vector_quantization_hidden_dimension": 8,
-            "num_quantizers": _GROUPS,
+            "num_quantizers": GROUPS,
             "num_semantic_quantizers": 1,
             "upsample_groups": 16,
         },
@@ -152,10 +152,10 @@ def _write_speech_tokenizer(folder: Path, seed: int) -> None:
             "head_dim": 8,
             "intermediate_size": 16,
             "num_hidden_layers": 2,
-            "num_quantizers": _GROUPS,
+            "num_quantizers": GROUPS,
             "decoder_dim": 32,
         },
-        encoder_valid_num_quantizers=_GROUPS,
+        encoder_valid_num_quantizers=GROUPS,
     )
     model: Any = Qwen3TTSTokenizerV2Model(config)
     with torch.no_grad():
@@ -169,6 +169,6 @@ def _write_speech_tokenizer(folder: Path, seed: int) -> None:
                 parameter.normal_(0.0, parameter[0].numel() ** -0.5)
         last = model.decoder.decoder[-1].conv
         last.weight *= 1e-3
-        last.weight *= 0.2 / model.decoder(torch.randint(0, CODES, (1, _GROUPS, 50))).std()
+        last.weight *= 0.2 / model.decoder(torch.randint(0, CODES, (1, GROUPS, 50))).std()
     model.save_pretrained(folder)
     EncodecFeatureExtractor(feature_size=1, sampling_rate=24000).save_pretrained(folder)
