@@ -100,7 +100,14 @@ class Requests:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._connect)
         content = {"Content-Type": "application/json"}
         async with _trouble(self._connect + self._limit):
-            answer = await self._http.post(url, data=body, headers={**content, **headers}, timeout=timeout)
+            answer = await self._http.post(
+                # The keys are in headers of the service's own, which would go along to wherever it sends us.
+                url,
+                data=body,
+                headers={**content, **headers},
+                timeout=timeout,
+                allow_redirects=False,
+            )
         try:
             if answer.status != 200:
                 async with _trouble(self._limit):

@@ -133,7 +133,8 @@ class Connection:
     async def _for_session(self, frame: Frame) -> None:
         session = self._session
         if session is None or session.record.id != frame.id:
-            if not self._service.has_failed(frame.id):
+            cancels = frame.event == Event.CANCEL_SESSION
+            if not (self._service.has_ended(frame.id) if cancels else self._service.has_failed(frame.id)):
                 self._service.wrong(f"event {frame.event} for a session that does not live")
             reason = f"non-exist session: {frame.id}"[:120]
             await self._socket.close(code=1000, message=reason.encode())

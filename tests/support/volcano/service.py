@@ -150,6 +150,10 @@ class VolcanoService:
         """The service has ended that session; its client may not have known."""
         return any(record.id == id and record.outcome == "failed" for record in self.records)
 
+    def has_ended(self, id: str | None) -> bool:
+        """As above, or it went well: whoever cancels it may not know that either."""
+        return any(record.id == id and record.outcome in ("failed", "finished") for record in self.records)
+
     def is_new(self, id: str) -> bool:
         """An id is for one session, also where that one failed."""
         known = id in self._ids
