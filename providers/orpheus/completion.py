@@ -76,9 +76,13 @@ class Completion:
             raise Stalled(f"llama-server has sent no token for {limit:g} seconds") from None
         except NETWORK as error:
             raise Down("llama-server broke off in the middle") from error
+        room = self._limit - self._came
+        if len(tokens) > room:
+            self._failure = Rubbish("llama-server goes on beyond the limit that it was given")
+            tokens = tokens[:room]
         self._came += len(tokens)
-        if self._came > self._limit:
-            raise Rubbish("llama-server goes on beyond the limit that it was given")
+        if self._failure is not None and not tokens:
+            raise self._failure
         return tokens or None
 
     async def _read(self) -> list[int]:
@@ -87,23 +91,26 @@ class Completion:
             data = await self._response.content.readany()
             if not data:
                 raise Down("llama-server broke off in the middle")
-            tokens: list[int] = []
-            try:
-                for field, value in self._events.feed(data):
-                    tokens += self._event(field, value)
-            except ProviderError as error:
-                self._failure = error
-            except (NoEvents, orjson.JSONDecodeError, KeyError, TypeError) as error:
-                self._failure = Rubbish("llama-server answered something that cannot be understood")
-                self._failure.__cause__ = error
-            if tokens or self.stopped is not None:
+            tokens = self._tokens(data)
+            if tokens or self.stopped is not None or self._failure is not None:
                 return tokens
-            if self._failure is not None:
-                raise self._failure
+
+    def _tokens(self, data: bytes) -> list[int]:
+        """Those in ``data``, as far as it can be understood and up to the last event."""
+        tokens: list[int] = []
+        try:
+            for field, value in self._events.feed(data):
+                tokens += self._event(field, value)
+                if self.stopped is not None:
+                    break
+        except ProviderError as error:
+            self._failure = error
+        except (NoEvents, orjson.JSONDecodeError, KeyError, TypeError) as error:
+            self._failure = Rubbish("llama-server answered something that cannot be understood")
+            self._failure.__cause__ = error
+        return tokens
 
     def _event(self, field: bytes, value: bytes) -> list[int]:
-        if self.stopped is not None:
-            return []
         event = orjson.loads(value)
         if field == b"error" or "error" in event:
             log.warning("llama-server reports an error: %s", str(event)[:SHOWN])

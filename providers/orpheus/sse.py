@@ -25,7 +25,7 @@ class Events:
         """Bytes of ``_lines``."""
 
     def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """``(field, value)`` of each event that ends in ``data``; to be read to its end. Raises ``NoEvents`` behind the
+        """``(field, value)`` of each event that ends in ``data``. Raises ``NoEvents`` behind the
         events that came before what is none."""
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()

@@ -261,6 +261,117 @@ async def test_one_who_waits_for_a_slot_can_be_cancelled(fake: FakeLlama, engine
     assert len(fake.requests) == 4
 
 
+async def test_many_who_leave_in_the_same_moment_leave_nothing(fake: FakeLlama, engine: Orpheus) -> None:
+    fake.otherwise(Say(frames(3)), Hang())
+    speaking = [asyncio.create_task(spoken(engine)) for _ in range(64)]
+    await fake.until_active(4)
+    await until(lambda: engine.slots.waiting == 60)
+    for task in speaking:
+        task.cancel()
+        task.cancel()
+    await asyncio.wait(speaking)
+    assert all(task.cancelled() for task in speaking)
+    assert (engine.slots.taken, engine.slots.waiting) == (0, 0)
+    async with asyncio.timeout(10):
+        await fake.until_active(0)
+    assert len(fake.requests) == 4
+    fake.otherwise(Say(frames(3)), Stop())
+    assert await asyncio.gather(*(spoken(engine) for _ in range(8))) == [sound(*CODES[:3])] * 8
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_one_may_leave_at_any_moment_of_the_beginning(fake: FakeLlama, engine: Orpheus, turns: int) -> None:
+    fake.next(Status(500))
+    speaking = asyncio.create_task(spoken(engine))
+    for _ in range(turns * 3):
+        await turn()
+    speaking.cancel()
+    await asyncio.wait((speaking,))
+    assert engine.slots.taken == 0
+    async with asyncio.timeout(10):
+        await fake.until_active(0)
+
+
+@virtual_time
+async def test_one_may_leave_between_two_attempts() -> None:
+    async with FakeLlama() as fake:
+        engine = made(fake, retry_delay=60.0)
+        await engine.start()
+        fake.next(Status(500))
+        speaking = asyncio.create_task(spoken(engine))
+        await asyncio.sleep(1)
+        assert (len(fake.requests), engine.slots.taken) == (1, 0)
+        speaking.cancel()
+        await asyncio.wait((speaking,))
+        await asyncio.sleep(100)
+        assert len(fake.requests) == 1
+        await engine.close()
+
+
+async def test_fewer_slots_than_speak_now_end_nobody_and_admit_nobody(fake: FakeLlama) -> None:
+    engine = made(fake, check_interval=0.01)
+    await engine.start()
+    gate = asyncio.Event()
+    fake.otherwise(Say(frames(3)), Wait(gate), Stop())
+    speaking = [asyncio.create_task(spoken(engine)) for _ in range(7)]
+    await until(lambda: engine.slots.waiting == 3)
+    fake.props = Status(200, b'{"total_slots":1}')
+    await until(lambda: engine.places == 1)
+    assert (engine.slots.taken, engine.slots.waiting) == (4, 3)
+    await fake.until_active(4)
+    fake.most_active = 0
+    fake.otherwise(Say(frames(3)), Stop())
+    gate.set()
+    assert await asyncio.gather(*speaking) == [sound(*CODES[:3])] * 7
+    assert len(fake.requests) == 7
+    await engine.close()
+
+
+async def test_gateways_that_share_a_server_keep_to_the_places_they_were_given(fake: FakeLlama) -> None:
+    engines = [made(fake, places=2) for _ in range(2)]
+    for engine in engines:
+        await engine.start()
+    await asyncio.gather(*(spoken(engine) for engine in engines * 6))
+    assert fake.most_active <= 4
+    for engine in engines:
+        await engine.close()
+
+
+# ---- when the model, or the server, loses itself
+
+
+@pytest.mark.parametrize(
+    ("steps", "count"),
+    [
+        ((Say(frames(3) + frame(3)[:4]), Stop()), 3),
+        ((Say([*frames(3), 128_258, *frames(5)]), Stop()), 3),
+        ((Say(frames(3)), Stop(), Say(frames(5))), 3),
+        ((Say([*frames(2), 128_257, *frames(1, 2)]), Stop("eos")), 3),
+        ((Say([]), Raw(event(tokens=frames(3))), Stop()), 3),
+    ],
+    ids=["half a frame", "tokens behind the end", "events behind the end", "another start", "all at once"],
+)
+async def test_what_is_no_whole_frame_before_the_end_is_not_heard(
+    fake: FakeLlama, engine: Orpheus, steps: tuple[Any, ...], count: int
+) -> None:
+    fake.next(*steps)
+    assert await spoken(engine) == sound(*CODES[:count])
+
+
+async def test_a_frame_that_comes_for_ever_ends_at_the_limit_of_tokens(fake: FakeLlama, engine: Orpheus) -> None:
+    gate = asyncio.Event()
+    again = b"".join(event(tokens=[token]) for token in frame(5))
+    fake.next(Say(frame(5) * 3), Wait(gate), Flood(again))
+    heard = b""
+    with pytest.raises(EngineFailed):  # noqa: PT012 - the sound is collected up to the error
+        async for chunk in engine.synthesize(segment(max_tokens=70)):
+            heard += chunk.pcm
+            gate.set()
+    assert heard == sound(*[CODES[5]] * ((70 + 16) // 7))
+    assert len(fake.requests) == 1
+    assert engine.slots.taken == 0
+
+
 # ---- when llama-server fails
 
 

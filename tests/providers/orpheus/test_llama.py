@@ -71,6 +71,11 @@ async def test_what_comes_behind_the_last_event_is_nothing(fake: FakeLlama, last
     assert await read(fake) == ([1], "eos")
 
 
+async def test_what_comes_together_with_the_last_event_is_nothing_either(fake: FakeLlama) -> None:
+    fake.next(Say([1]), Raw(event(stop=True, stop_type="eos") + b"<html>\n"))
+    assert await read(fake) == ([1], "eos")
+
+
 @pytest.mark.parametrize(
     ("last", "kind"),
     [(b'data: {"error":{"code":500}}\n\n', Down), (b"<html>\n", Rubbish), (b"data: oops\n\n", Rubbish)],
