@@ -42,6 +42,7 @@ TEXTS = {
 }
 _CROWD = 8
 _REST = 0.1
+"""Seconds before a turn: the other's threads look for work for a while after theirs is done."""
 _HEAD_START = 0.3
 """Seconds for which the long request has run when the short one is asked."""
 
@@ -101,7 +102,6 @@ async def _engines(shelf: Path, rounds: int) -> list[Figure]:
 
     for turn in range(rounds + 1):
         for name in ("6 words", "12 words", "20 words"):
-            # Piper's threads look for work for a while after theirs is done.
             await asyncio.sleep(_REST)
             one = await ours(TEXTS[name])
             other = await asyncio.to_thread(whole, TEXTS[name])
@@ -212,8 +212,22 @@ async def _crowd(server: _Gateway | _Wyoming, text: str, clients: int) -> list[f
     return sorted(await asyncio.gather(*(one(ready, heard) for _ in range(clients))))
 
 
-async def _behind(server: _Gateway | _Wyoming) -> float:
-    """Seconds to the first sound of six words, asked while twelve sentences are made."""
+async def _alone(server: _Gateway | _Wyoming) -> dict[str, float]:
+    taken = {}
+    for name in ("6 words", "20 words", "5 sentences"):
+        taken[name] = (await _crowd(server, TEXTS[name], 1))[0]
+        # What was being made when it was cancelled is made to its end.
+        await asyncio.sleep(_REST)
+    return taken
+
+
+async def _together(server: _Gateway | _Wyoming) -> dict[str, float]:
+    crowd = await _crowd(server, TEXTS["20 words"], _CROWD)
+    return {"8 clients, median": median(crowd), "8 clients, the last": crowd[-1]}
+
+
+async def _behind(server: _Gateway | _Wyoming) -> dict[str, float]:
+    """The first sound of six words, asked while twelve sentences are made."""
     async with server.connected() as long, server.connected() as short:
         await server.ask(long, TEXTS["12 sentences"])
         await asyncio.sleep(_HEAD_START)
@@ -223,7 +237,7 @@ async def _behind(server: _Gateway | _Wyoming) -> float:
         took = time.perf_counter() - began
         await server.over(short)
         await server.over(long)
-    return took
+    return {"behind 12 sentences": took}
 
 
 async def _servers(shelf: str, rounds: int) -> list[Figure]:
@@ -232,16 +246,12 @@ async def _servers(shelf: str, rounds: int) -> list[Figure]:
     with serving("gateway", cores=None, **settings) as gateway, _wyoming_piper() as port:
         servers = {"ours": _Gateway(gateway.port), "theirs": _Wyoming(port)}
         for turn in range(rounds + 1):
-            for whose, server in servers.items():
-                found = {
-                    name: (await _crowd(server, TEXTS[name], 1))[0] for name in ("6 words", "20 words", "5 sentences")
-                }
-                crowd = await _crowd(server, TEXTS["20 words"], _CROWD)
-                found |= {"8 clients, median": median(crowd), "8 clients, the last": crowd[-1]}
-                found["behind 12 sentences"] = await _behind(server)
-                for name, seconds in found.items():
-                    if turn:
-                        taken.setdefault((whose, name), []).append(seconds)
+            for measure in (_alone, _together, _behind):
+                for whose in sorted(servers, reverse=bool(turn % 2)):
+                    await asyncio.sleep(_REST)
+                    for name, seconds in (await measure(servers[whose])).items():
+                        if turn:
+                            taken.setdefault((whose, name), []).append(seconds)
         memory = Figure("piper, memory of the gateway after it", f"{gateway.rss / 1e6:.0f} MB")
     aims = {
         "6 words": None,
