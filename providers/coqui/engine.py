@@ -8,6 +8,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
+
 from audio.pcm import duration
 from audio.resample import Resampler
 from providers import prompts, torch_runtime
@@ -169,7 +171,7 @@ class Coqui:
                 for sound in model.sound(sentence, manner):
                     if pcm := resampler.process(to_pcm(edges.push(sound), 1.0)):
                         yield pcm
-                rest = edges.push(sound[:0], last=True)
+                rest = edges.push(np.empty(0, np.float32), last=True)
                 if pcm := resampler.process(to_pcm(rest, 1.0)):
                     yield pcm
             if pcm := resampler.finish():

@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
+
 from audio.pcm import duration
 from providers import torch_runtime
 from providers.base import (
@@ -167,7 +169,7 @@ class Qwen:
                 ready = edges.push(sound)
                 if ready.size:
                     yield to_pcm(ready, 1.0)
-            rest = edges.push(sound[:0], last=True)
+            rest = edges.push(np.empty(0, np.float32), last=True)
             if rest.size:
                 yield to_pcm(rest, 1.0)
 
