@@ -25,6 +25,7 @@ class Conversation:
         self._owed: deque[tuple[int, int]] = deque()
         """For each segment whose sound is not whole: the pieces of the span at its end, and its characters."""
         self._spoken = 0
+        self._given = False
         self._deadline: Deadline | None = None
         self._since: float | None = None
         self.listening = False
@@ -35,8 +36,12 @@ class Conversation:
     def give(self, text: str) -> None:
         """The engine takes a segment. If it owed nothing, it is from now on that it is waited for."""
         self._owed.append((self.skip(text), len(text)))
-        if self._deadline is not None and self._since is None:
-            self._wait(self._deadline)
+        self._wait()
+
+    def finish(self) -> None:
+        """The engine knows that there is no more text: now it owes its end."""
+        self._given = True
+        self._wait()
 
     def skip(self, text: str) -> int:
         """Text that nobody can speak. Returns the pieces that the span has with it."""
@@ -72,8 +77,8 @@ class Conversation:
     def begin(self, deadline: Deadline) -> None:
         """The engine is asked for sound. Its time is counted while it owes some."""
         self._deadline = deadline
-        if self.owes:
-            self._wait(deadline)
+        if self.owes or self._given:
+            self._wait()
 
     def end(self) -> float:
         """It has answered. Returns the seconds that were counted."""
@@ -83,9 +88,10 @@ class Conversation:
         self._deadline = self._since = None
         return waited
 
-    def _wait(self, deadline: Deadline) -> None:
-        deadline.begin()
-        self._since = self._now()
+    def _wait(self) -> None:
+        if self._deadline is not None and self._since is None:
+            self._deadline.begin()
+            self._since = self._now()
 
 
 class Segments:

@@ -343,6 +343,7 @@ class Synthesis:
             self._intake.silent(len(text))
             await asyncio.sleep(0)
         self._given = True
+        self._conversation.finish()
         return None
 
     async def _spoken(self, done: Spoken, *, silent: bool) -> None:

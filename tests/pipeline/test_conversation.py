@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import ClassVar
 
 import pytest
@@ -234,6 +235,31 @@ async def test_an_engine_times_out_only_while_it_owes_sound() -> None:
     assert speech.engine_time == pytest.approx(7.0)
     await running
     assert engine.open == 0
+
+
+class Lingering(Conversing):
+    """Has spoken all that there is, and does not end."""
+
+    async def converse(self, segments: AsyncIterator[Segment]) -> AsyncGenerator[PcmChunk | Spoken, None]:
+        async with aclosing(super().converse(segments)) as items:
+            async for item in items:
+                yield item
+        await asyncio.Event().wait()
+
+
+@virtual_time
+async def test_an_engine_times_out_that_does_not_end_behind_the_text() -> None:
+    speech = synthesis(Lingering(), Limits(engine_timeout=7.0))
+    running = asyncio.create_task(speech.run())
+    speech.text("A sentence.", flush=True)
+    assert await speech.get() is not None
+    assert await speech.get() is not None
+    taking = asyncio.create_task(speech.get())
+    await asyncio.sleep(20)
+    assert not taking.done()
+    speech.end()
+    assert isinstance(await outcome(taking), TimedOut)
+    await running
 
 
 @virtual_time
