@@ -449,3 +449,13 @@ async def test_the_index_says_how_full_it_is() -> None:
         "current_available_slots": 7,
         "external_semaphores_count": 0,
     }
+
+
+async def test_the_index_shows_the_places_of_the_engine_also_before_anybody_has_spoken() -> None:
+    class Few(Scripted):
+        id: ClassVar[str] = "volcano"
+        places = 4
+
+    async with serving(engines=[Scripted(), Few()], max_sessions=7) as served, client(served) as http:
+        index = (await http.get("/")).json()
+    assert index["concurrency_status"]["global_concurrency_limit"] == 4
