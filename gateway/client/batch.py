@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import errno
 import hashlib
 import os
@@ -75,9 +76,14 @@ def read_tasks(lines: Iterable[str | bytes], suffix: str = ".wav") -> list[Batch
     Beside ``text`` and ``file`` an object takes every option of a speech. Without ``file`` it is the line's number
     with ``suffix``. Empty lines are passed over. Raises ``ValueError`` that names the line, before anything is begun.
     """
-    tasks = [_task(number, line, suffix) for number, line in enumerate(lines, 1) if line.strip()]
+    tasks = [_task(number, line, suffix) for number, line in enumerate(map(_plain, lines), 1) if line.strip()]
     check(tasks)
     return tasks
+
+
+def _plain(line: str | bytes) -> str | bytes:
+    """Without the mark that some editors begin a file with."""
+    return line.removeprefix("\ufeff") if isinstance(line, str) else line.removeprefix(codecs.BOM_UTF8)
 
 
 def _task(number: int, line: str | bytes, suffix: str) -> BatchTask:

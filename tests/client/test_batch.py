@@ -223,6 +223,11 @@ def test_tasks_are_read_from_lines_in_todays_words_and_in_older_ones() -> None:
     ]
 
 
+@pytest.mark.parametrize("line", ['\ufeff{"text": "One."}', b'\xef\xbb\xbf{"text": "One."}'])
+def test_a_file_may_begin_with_a_byte_order_mark(line: str | bytes) -> None:
+    assert read_tasks([line]) == [BatchTask("One.", "00001.wav")]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
