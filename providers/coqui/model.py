@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from providers import torch_runtime
 from providers.base import Clip, EngineUnavailable
 from providers.coqui.catalogue import XTTS, Source, listed
+from providers.coqui.parts import parts
 from providers.coqui.settings import CoquiSettings
 from providers.prompts import Shape, Unpacked
 
@@ -203,18 +203,3 @@ class Xtts:
     def _language(self, tag: str) -> str:
         wanted = tag.replace("_", "-").partition("-")[0].lower()
         return next((name for name in self._config.languages if name.partition("-")[0] == wanted), "en")
-
-
-_CUTS = [re.compile(pattern) for pattern in (r"(?<=[.!?…。！？])", r"(?<=[,;:，；、])", r"\s+")]
-"""Where a text is cut: rather behind a sentence than behind a clause, and rather there than between words."""
-
-
-def parts(text: str, limit: int) -> Iterator[str]:
-    """``text`` in parts of at most ``limit`` characters, each of a third of that at least but for the last."""
-    while len(text) > limit:
-        places = ([match.end() for match in cut.finditer(text, limit // 3, limit)] for cut in _CUTS)
-        cut = next((found[-1] for found in places if found), limit)
-        yield text[:cut].strip()
-        text = text[cut:].strip()
-    if text:
-        yield text
