@@ -84,11 +84,8 @@ def test_a_text_is_read_in_the_language_of_the_request(own: str, asked: str | No
 async def test_a_file_that_is_not_there_is_named(tmp_path: Path, missing: str) -> None:
     (tmp_path / "model.onnx").write_bytes(b"rubbish")
     voices_file(tmp_path / "voices", "af_heart").rename(tmp_path / "voices.bin")
-    for given, reason in (
-        (None, "name the file in"),
-        (tmp_path / "nothing", "is the path of a file that is not there"),
-    ):
-        with pytest.raises(EngineUnavailable, match=f"no {missing}.*{reason}|no {missing}; VOXWIRE_KOKORO_.* {reason}"):
+    for given, reason in ((None, "name the file in"), (tmp_path / "nothing", "a file that is not there")):
+        with pytest.raises(EngineUnavailable, match=f"no {missing}; .*{reason}"):
             await Kokoro(settings(tmp_path, **{missing: given})).start()
 
 
@@ -118,11 +115,12 @@ async def test_a_long_sentence_is_heard_after_its_first_clause(
     async with started(kokoro_model) as engine:
         spoken: list[str] = []
         create = engine._model.create
-        monkeypatch.setattr(
-            engine._model,
-            "create",
-            lambda batch, *given, **named: (spoken.append(batch), create(batch, *given, **named))[1],
-        )
+
+        def heard(batch: str, *given: Any, **named: Any) -> Any:
+            spoken.append(batch)
+            return create(batch, *given, **named)
+
+        monkeypatch.setattr(engine._model, "create", heard)
         await speak(engine, LONG)
         assert len(spoken) == 3
         assert spoken[0].endswith(",")
