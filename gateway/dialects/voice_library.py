@@ -18,7 +18,8 @@ from gateway.dialects.multipart import Form, is_form, read_form
 from gateway.dialects.refusal import authenticate, error_response, json_response
 from gateway.errors import BadRequest, VoxwireError
 from gateway.library import Base64, LibraryVoice, Source, Url, Wish
-from gateway.library.clip import LONGEST_URL, MAX_BASE64
+from gateway.library.addresses import LONGEST_URL
+from gateway.library.clip import MAX_BASE64
 from gateway.library.voice import MAX_DESCRIPTION, MAX_TRANSCRIPT
 from gateway.runtime import Gateway
 

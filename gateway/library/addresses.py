@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
+LONGEST_URL = 2048
+"""Characters."""
+
 _PRIVATE = tuple(
     ip_network(network)
     for network in (

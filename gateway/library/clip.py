@@ -31,7 +31,6 @@ _HEARD = 5
 """Tenths of a second that are not silent, at least."""
 _FETCHES = 4
 """Files that are fetched at a time."""
-LONGEST_URL = 2048
 MAX_BASE64 = 4 * 1024 * 1024
 """Bytes of a file as base64: JSON is read at one go, and nothing else happens meanwhile."""
 

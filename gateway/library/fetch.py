@@ -18,8 +18,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from gateway.errors import BadUrl
-from gateway.library.addresses import is_public
-from gateway.library.clip import LONGEST_URL
+from gateway.library.addresses import LONGEST_URL, is_public
 
 log = logging.getLogger(__name__)
 

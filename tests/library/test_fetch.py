@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import BadUrl
-from gateway.library.clip import LONGEST_URL
+from gateway.library.addresses import LONGEST_URL
 from gateway.library.fetch import MAX_REDIRECTS, Fetcher
 from tests.support.web_server import (
     HOST,

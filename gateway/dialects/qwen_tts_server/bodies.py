@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.dialects.qwen_tts_server.languages import AUTO
 from gateway.errors import BadRequest
 from gateway.library import Base64, Source, Url
-from gateway.library.clip import LONGEST_URL
+from gateway.library.addresses import LONGEST_URL
 from gateway.library.voice import MAX_DESCRIPTION, MAX_TRANSCRIPT, VoiceName
 
 MAX_TEXTS = 1000
