@@ -69,6 +69,11 @@ class Volcano:
     def account(self) -> str:
         return self._credentials.account
 
+    @property
+    def detail(self) -> str | None:
+        """For ``voxwire doctor``: that it has started says nothing of an account."""
+        return None if self._credentials.complete else "no account of its own: only for callers who bring one"
+
     def check(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         return accepted.check(options).model_dump(exclude_unset=True)
 

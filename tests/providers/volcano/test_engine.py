@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from providers.base import (
     Accounted,
@@ -259,3 +260,8 @@ async def test_speaking_many_at_once_on_all_services_mixes_nothing_up(volcano: O
         assert account.peak <= 5
         assert account.refused == 0
         await hear(engine.converse(Script(engine).send(None)))
+
+
+def test_the_doctor_is_told_where_there_is_no_account() -> None:
+    assert "no account" in (Volcano(VolcanoSettings(_env_file=None)).detail or "")
+    assert Volcano(VolcanoSettings(_env_file=None, api_key=SecretStr("k"))).detail is None
