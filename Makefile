@@ -19,7 +19,7 @@ run: $(VENV)/.run ## Set up, start the gateway, and say how to use it
 test: $(VENV)/.$(TEST_EXTRAS) ## Set up and run the tests
 	$(BIN)/python -m pytest -m "not engines" $(ARGS)
 
-test-engines: $(VENV)/.engines ## Set up the heavy engines (2 GB) and run their tests
+test-engines: $(VENV)/.engines ## Set up the heavy engines (3 GB) and run their tests
 	VOXWIRE_REQUIRE="$(VOXWIRE_REQUIRE),engines" $(BIN)/python -m pytest -m engines $(ARGS)
 
 bench: $(VENV)/.bench ## Measure this machine; ARGS=--quick takes a minute
@@ -47,7 +47,7 @@ $(BIN)/python:
 $(VENV)/.engines: $(BIN)/python pyproject.toml
 	@echo "Installing the engines (several minutes, the first time)"
 	@$(BIN)/python -m pip install --disable-pip-version-check -q $(TORCH)
-	@$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[test,orpheus,piper,engines]'
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[test,orpheus,piper,coqui,qwen,kokoro,engines]'
 	@touch $@
 
 # One stamp for each set of packages: the second time nothing is asked of pip at all.
