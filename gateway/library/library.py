@@ -246,8 +246,8 @@ class Library:
             log.exception("the voice library cannot be read")
             self._down()
             return
-        if not self._up:
-            log.info("the voice library can be read")
+        if not self._up and self._version is not None:
+            log.info("the voice library can be read again")
         self._up = True
         # One that was read while something was changed here may be from before that: the next will do.
         if snapshot is not None and changes == self._changes:
