@@ -24,8 +24,10 @@ _LONGEST = 500
 """Phonemes that are spoken as one sentence. The memory of the frontend grows with their square; 400 characters of a
 language are fewer, 400 digits are more."""
 _SENTENCE_ENDS = frozenset(".!?。！？")
-_ALIGNED = (PhonemeType.ESPEAK, PhonemeType.TEXT)
-"""Ways into phonemes that are quick, and whose phonemes are ids one by one. Of the others no word is timed."""
+_TIMED = (PhonemeType.ESPEAK, PhonemeType.TEXT)
+"""Ways into phonemes whose phonemes are ids one by one, and that are quick. Of the others no word is timed, nor in
+Arabic, where a model puts in the vowels first.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class _Timetable:
         self, reader: Reader, text: Sequence[str], written: Sequence[str], sentences: Sequence[Sequence[str]]
     ) -> None:
         found: list[Place | None] | None = None
-        if reader.config.phoneme_type in _ALIGNED:
+        if reader.config.phoneme_type in _TIMED and reader.config.espeak_voice != "ar":
             found = places(written, sentences, reader.phonemes)
         self._hop = reader.model.hop
         self._untimed = deque(zip(text, found or (), strict=bool(found)))
