@@ -7,7 +7,8 @@ tokens      token ids into SNAC frames
 speech      one attempt at a segment: tokens are read into the decoder, bounded, while its sound is taken
 slots       never more requests than llama-server has slots
 supervisor  what is known of the server: its slots, its model, and whether it can serve
-health      what is wrong with it, and the probe that finds out when it is not      breaker: when to ask
+decoding    SNAC's decoder, and whether it works
+health      what is wrong with one of the two, and the probe that finds out when it is not      breaker: when to ask
 options     what a request may set                                  settings: what the operator sets
 engine      the provider
 """

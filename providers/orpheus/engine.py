@@ -25,6 +25,7 @@ from providers.base import (
 )
 from providers.orpheus import options
 from providers.orpheus.completion import Down, Rubbish, Timeouts
+from providers.orpheus.decoding import Decoding
 from providers.orpheus.health import Health
 from providers.orpheus.llama import Llama
 from providers.orpheus.prompt import SAMPLE_RATE, VOICES, Prompt, prompt
@@ -60,8 +61,8 @@ class Orpheus:
         key = given.api_key.get_secret_value() if given.api_key else None
         timeouts = Timeouts(given.connect_timeout, given.first_token_timeout, given.token_timeout)
         self.llama = Llama(given.url, key=key, timeouts=timeouts)
-        self._make_decoder = decoder or _decoder
-        self._decoders: list[Decoder] = []
+        make = decoder or _decoder
+        self._decoding = Decoding(lambda: make(given), given)
         self.slots = Slots(given.places or 1)
         self.slips = 0
         """How often the model left a slot out or said one twice."""
@@ -91,7 +92,7 @@ class Orpheus:
 
     @property
     def trouble(self) -> ProviderError | None:
-        return self.health.trouble
+        return self.health.trouble or self._decoding.health.trouble
 
     @property
     def detail(self) -> str | None:
@@ -104,7 +105,7 @@ class Orpheus:
     @property
     def decoder(self) -> Decoder:
         """That of the last start."""
-        return self._decoders[-1]
+        return self._decoding.decoder
 
     async def voices(self) -> Sequence[Voice]:
         return tuple(VOICES.values())
@@ -120,12 +121,8 @@ class Orpheus:
         if self._started:
             return
         closed = self._closed
-        # A decoder is started once. One whose start failed or was cancelled goes first; it may still be loading.
-        await self._close_decoders()
-        decoder = self._make_decoder(self.settings)
-        self._decoders.append(decoder)
         try:
-            await decoder.start()
+            await self._decoding.start()
         except PackageMissing as error:
             # Whatever it is that is missing, and whatever else is: that line has all of it.
             raise MissingDependency(self.id, _INSTALL) from error
@@ -146,15 +143,8 @@ class Orpheus:
         self.slots.refuse(EngineUnavailable(_CLOSED))
         for attempt in tuple(self._attempts):
             attempt.cut(EngineUnavailable(_CLOSED))
-        await self._close_decoders()
+        await self._decoding.close()
         await self.llama.close()
-
-    async def _close_decoders(self) -> None:
-        while self._decoders:
-            decoder = self._decoders[-1]
-            await decoder.close()
-            if decoder in self._decoders:
-                self._decoders.remove(decoder)
 
     # ---- speaking
 
@@ -193,7 +183,7 @@ class Orpheus:
         # One seed for the tokens and for the decoder's noise: with it a segment can be made again.
         chosen = {"seed": random.randrange(_SEEDS), **self.settings.sampling, **given}
         try:
-            async with self.decoder.open(seed=chosen["seed"]) as sound:
+            async with self._decoding.open(chosen["seed"]) as sound:
                 attempt = Attempt(self.llama, self.slots, options.request(asked, chosen), sound)
                 self._attempts.add(attempt)
                 try:
@@ -205,11 +195,13 @@ class Orpheus:
                     self._tally(attempt)
                 if attempt.error is not None:
                     raise attempt.error
+                self._decoding.ended(None)
         except DecoderClosed:
             raise EngineUnavailable(_CLOSED) from None
         except DecoderBusy as error:
             raise EngineBusy(f"engine {self.id!r} has no room now", retry_after=1.0) from error
         except SnacError as error:
+            self._decoding.ended(error)
             raise EngineFailed(f"engine {self.id!r} cannot decode what the model says") from error
 
     def _tally(self, attempt: Attempt) -> None:

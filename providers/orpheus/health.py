@@ -1,4 +1,4 @@
-"""What is known to be wrong with llama-server, and the probe that finds out when it no longer is."""
+"""What is known to be wrong with what an engine stands on, and the probe that finds out when it no longer is."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ Now = Callable[[], float]
 
 
 class Health:
-    """``probe`` returns if the server can serve, and raises a ``ProviderError`` if not; ``glance`` does the same for
-    less. It is called every ``interval`` seconds while nothing is wrong, so that what nobody has asked for is known,
-    and ``soon`` seconds after something went wrong.
+    """``probe`` returns if llama-server (or a decoder) can serve, and raises a ``ProviderError`` if not; ``glance`` does
+    the same for less. It is called every ``interval`` seconds while nothing is wrong, so that what nobody has asked for is known,
+    and ``soon`` seconds after something went wrong. Without an ``interval`` it is only called then.
 
-    When the breaker opens, a task probes until the server is well again. It belongs to whoever calls ``start`` and
+    When the breaker opens, a task probes until all is well again. It belongs to whoever calls ``start`` and
     ``close``.
     """
 
-    def __init__(self, breaker: Breaker, probe: Ask, glance: Ask, *, interval: float, soon: float, now: Now) -> None:
+    def __init__(
+        self, breaker: Breaker, probe: Ask, glance: Ask, *, interval: float | None, soon: float, now: Now
+    ) -> None:
         self._breaker = breaker
         self._probe = probe
         self._glance = glance
@@ -45,7 +47,7 @@ class Health:
 
     @property
     def trouble(self) -> ProviderError | None:
-        """Why nothing is asked of the server now. ``retry_after`` is when it is probed next."""
+        """Why nothing is asked of it now. ``retry_after`` is when it is probed next."""
         if self._breaker.closed or self._cause is None:
             return None
         wait = max(1.0, self._breaker.wait(self._now()))
@@ -60,7 +62,7 @@ class Health:
                 self._breaker.trip(self._now())
             self._told(error)
         if self._task is None and not self._closed:
-            self._task = asyncio.create_task(self._watch(), name="watch llama-server")
+            self._task = asyncio.create_task(self._watch(), name="watch orpheus")
 
     async def close(self) -> None:
         """For good. Callable at any time, and twice."""
@@ -74,7 +76,7 @@ class Health:
         self._breaker.succeed()
 
     def failed(self, error: ProviderError) -> None:
-        """A request has failed, by the server's fault."""
+        """A request has failed, and not by the caller's fault."""
         if self._breaker.fail(self._now()):
             self._told(error)
         else:
@@ -148,5 +150,5 @@ async def _try(ask: Ask) -> None:
     except ProviderError:
         raise
     except Exception as error:
-        log.exception("llama-server could not be asked")
-        raise EngineFailed("llama-server could not be asked") from error
+        log.exception("engine orpheus could not be probed")
+        raise EngineFailed("engine 'orpheus' could not be probed") from error

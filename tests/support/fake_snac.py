@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from audio.snac import DecoderBusy, DecoderClosed, SnacError
+from audio.snac import DecodeFailed, DecoderBusy, DecoderClosed, SnacError
 
 LOOKAHEAD = 2
 """Frames that must have come behind one before its sound is there."""
@@ -45,6 +45,8 @@ class FakeStream:
 
     def push(self, frame: Sequence[int]) -> None:
         self.pushed.append(frame)
+        if self._decoder.broken:
+            self.fail(DecodeFailed("the backend failed"))
         self._waiting.append(frame)
         self._release(LOOKAHEAD)
 
@@ -53,7 +55,7 @@ class FakeStream:
         self._release(0)
 
     async def get(self) -> bytes | None:
-        while not self._ready:
+        while self._decoder.broken or not self._ready:
             if self._error is not None:
                 raise self._error
             if self._finished:
@@ -80,6 +82,8 @@ class FakeDecoder:
         self.streams: list[FakeStream] = []
         self.open_streams: set[FakeStream] = set()
         self.started = self.closed = False
+        self.broken = False
+        """No stream gets a sound any more."""
         self.max_streams = 1024
 
     async def start(self) -> None:

@@ -668,6 +668,25 @@ async def test_a_decoder_that_fails_ends_the_segment_alone(fake: FakeLlama, engi
     assert await spoken(engine)
 
 
+async def test_a_decoder_that_fails_everybody_is_trouble_until_it_decodes_again(fake: FakeLlama) -> None:
+    engine = made(fake)
+    await engine.start()
+    assert await spoken(engine)
+    decoder(engine).broken = True
+    with pytest.raises(EngineFailed, match="cannot decode"):
+        await spoken(engine)
+    await until(lambda: engine.trouble is not None)
+    assert str(engine.trouble) == "SNAC's decoder fails"
+    asked = len(fake.requests)
+    with pytest.raises(EngineUnavailable, match="decoder fails"):
+        await spoken(engine)
+    assert len(fake.requests) == asked
+    decoder(engine).broken = False
+    await until(lambda: engine.trouble is None)
+    assert await spoken(engine) == sound(*CODES[:3])
+    await engine.close()
+
+
 async def test_a_full_decoder_is_no_failure(engine: Orpheus) -> None:
     decoder(engine).max_streams = 0
     with pytest.raises(EngineBusy) as refused:
@@ -734,6 +753,17 @@ async def test_one_that_is_closed_while_it_starts_does_not_start(fake: FakeLlama
     with pytest.raises(EngineUnavailable, match="closed while it started"):
         await starting
     assert engine.detail is None
+
+
+async def test_one_that_is_closed_while_its_decoder_starts_leaves_no_task(fake: FakeLlama) -> None:
+    before = asyncio.all_tasks()
+    engine = made(fake)
+    starting = asyncio.create_task(engine.start())
+    await asyncio.sleep(0)
+    await engine.close()
+    with pytest.raises(EngineUnavailable):
+        await starting
+    assert not {task for task in asyncio.all_tasks() - before if "watch" in task.get_name()}
 
 
 async def test_one_that_is_closed_between_two_questions_of_its_start_leaves_no_connection(fake: FakeLlama) -> None:

@@ -155,7 +155,7 @@ async def test_a_probe_that_breaks_is_a_failed_probe_and_not_the_end_of_probing(
     watched = health(server)
     await watched.start()
     await asyncio.sleep(5)
-    assert str(watched.trouble) == "llama-server could not be asked"
+    assert str(watched.trouble) == "engine 'orpheus' could not be probed"
     server.error = None
     await watched.well.wait()
     await watched.close()
