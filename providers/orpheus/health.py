@@ -16,9 +16,9 @@ Now = Callable[[], float]
 
 
 class Health:
-    """``probe`` returns if llama-server (or a decoder) can serve, and raises a ``ProviderError`` if not; ``glance`` does
-    the same for less. It is called every ``interval`` seconds while nothing is wrong, so that what nobody has asked for is known,
-    and ``soon`` seconds after something went wrong. Without an ``interval`` it is only called then.
+    """``probe`` returns if llama-server (or a decoder) can serve, and raises a ``ProviderError`` if not; ``glance``
+    does the same for less. It is called every ``interval`` seconds while nothing is wrong, so that what nobody has
+    asked for is known, and ``soon`` seconds after something went wrong. Without an ``interval`` it is only called then.
 
     When the breaker opens, a task probes until all is well again. It belongs to whoever calls ``start`` and
     ``close``.
