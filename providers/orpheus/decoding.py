@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from audio.snac import DecodeFailed, Decoder, DecoderClosed, SnacError, Stream
@@ -65,7 +64,7 @@ class Decoding:
         """Whether it decodes is only tried where there is a doubt."""
         given = self._settings
         breaker = Breaker(given.failures, given.probe_interval, given.longest_probe_interval)
-        return Health(breaker, self._try, self._try, interval=None, soon=given.probe_interval, now=time.monotonic)
+        return Health(breaker, self._try, self._try, interval=None, soon=given.probe_interval)
 
     async def _try(self) -> None:
         try:

@@ -12,7 +12,6 @@ from providers.orpheus.breaker import Breaker
 log = logging.getLogger(__name__)
 
 Ask = Callable[[], Awaitable[None]]
-Now = Callable[[], float]
 
 
 class Health:
@@ -24,15 +23,12 @@ class Health:
     ``close``.
     """
 
-    def __init__(
-        self, breaker: Breaker, probe: Ask, glance: Ask, *, interval: float | None, soon: float, now: Now
-    ) -> None:
+    def __init__(self, breaker: Breaker, probe: Ask, glance: Ask, *, interval: float | None, soon: float) -> None:
         self._breaker = breaker
         self._probe = probe
         self._glance = glance
         self._interval = interval
         self._soon = soon
-        self._now = now
         self._cause: ProviderError | None = None
         self._stir = asyncio.Event()
         """Wakes the task."""
@@ -50,7 +46,7 @@ class Health:
         """Why nothing is asked of it now. ``retry_after`` is when it is probed next."""
         if self._breaker.closed or self._cause is None:
             return None
-        wait = max(1.0, self._breaker.wait(self._now()))
+        wait = max(1.0, self._breaker.wait(_now()))
         return EngineUnavailable(str(self._cause), retry_after=wait)
 
     async def start(self) -> None:
@@ -59,7 +55,7 @@ class Health:
             await _try(self._probe)
         except ProviderError as error:
             if self._breaker.closed:
-                self._breaker.trip(self._now())
+                self._breaker.trip(_now())
             self._told(error)
         if self._task is None and not self._closed:
             self._task = asyncio.create_task(self._watch(), name="watch orpheus")
@@ -77,7 +73,7 @@ class Health:
 
     def failed(self, error: ProviderError) -> None:
         """A request has failed, and not by the caller's fault."""
-        if self._breaker.fail(self._now()):
+        if self._breaker.fail(_now()):
             self._told(error)
         else:
             self.doubt()
@@ -125,8 +121,8 @@ class Health:
 
     async def _recover(self) -> None:
         while not self._breaker.closed:
-            await asyncio.sleep(self._breaker.wait(self._now()))
-            if self._breaker.probe(self._now()):
+            await asyncio.sleep(self._breaker.wait(_now()))
+            if self._breaker.probe(_now()):
                 await self._probed()
         self._doubted = self._missed = False
         self._stir.clear()
@@ -138,9 +134,13 @@ class Health:
             await _try(self._probe)
         except ProviderError as error:
             self._cause = error
-            self._breaker.probed(self._now(), ok=False)
+            self._breaker.probed(_now(), ok=False)
         else:
-            self._breaker.probed(self._now(), ok=True)
+            self._breaker.probed(_now(), ok=True)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _try(ask: Ask) -> None:

@@ -4,7 +4,6 @@ is wrong with it."""
 from __future__ import annotations
 
 import logging
-import time
 
 from providers.base import ProviderError
 from providers.orpheus import options
@@ -39,9 +38,7 @@ class Supervisor:
         """The last one whose model was heard to speak, until there is a doubt."""
         breaker = Breaker(settings.failures, settings.probe_interval, settings.longest_probe_interval)
         soon = min(settings.probe_interval, settings.check_interval)
-        self.health = Health(
-            breaker, self._probe, self._glance, interval=settings.check_interval, soon=soon, now=time.monotonic
-        )
+        self.health = Health(breaker, self._probe, self._glance, interval=settings.check_interval, soon=soon)
 
     def ended(self, error: ProviderError | None, *, answered: bool) -> None:
         """A request is over. ``answered``: a token came."""

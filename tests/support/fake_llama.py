@@ -120,6 +120,10 @@ class FakeLlama:
     def next(self, *steps: Step) -> None:
         self._scripts.append(steps)
 
+    def forget(self) -> None:
+        """The scripts that nobody came for."""
+        self._scripts.clear()
+
     def otherwise(self, *steps: Step) -> None:
         self._otherwise = steps
 

@@ -30,8 +30,7 @@ class Server:
 
 
 def health(server: Server) -> Health:
-    now = asyncio.get_running_loop().time
-    return Health(Breaker(2, 1.0, 4.0), server.probe, server.glance, interval=15.0, soon=1.0, now=now)
+    return Health(Breaker(2, 1.0, 4.0), server.probe, server.glance, interval=15.0, soon=1.0)
 
 
 DOWN = EngineUnavailable("it is down")
