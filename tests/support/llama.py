@@ -35,9 +35,11 @@ _CONTENT = slice(16, _HIDDEN)
 _CONTROL = {128_000: "<|begin_of_text|>", 128_001: "<|end_of_text|>", 128_009: "<|eot_id|>"}
 
 
-def write_model(path: Path, *, ends: bool = True) -> None:
+def write_model(path: Path, *, ends: bool = True, speaks: bool = True) -> None:
     """Write the GGUF: 45 MB, in about a second. An utterance has some 30 frames at the usual sampling, and with
-    ``ends=False`` as many as it may."""
+    ``ends=False`` as many as it may. ``speaks=False``: the model that Orpheus was made from, which has no audio tokens.
+    """
+    size = VOCABULARY if speaks else CUSTOM
     gguf = required("engines", "gguf")
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_context_length(16_384)
@@ -48,23 +50,24 @@ def write_model(path: Path, *, ends: bool = True) -> None:
     writer.add_head_count_kv(_HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(_HIDDEN // _HEADS)
-    writer.add_vocab_size(VOCABULARY)
+    writer.add_vocab_size(size)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-    _add_vocabulary(writer, gguf.TokenType)
+    _add_vocabulary(writer, gguf.TokenType, size)
     for name, tensor in _tensors(np.random.default_rng(0), ends=ends).items():
-        writer.add_tensor(name, tensor)
+        # The last rows are those of Orpheus's own tokens.
+        writer.add_tensor(name, tensor[:size])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
-def _add_vocabulary(writer: Any, kinds: Any) -> None:
+def _add_vocabulary(writer: Any, kinds: Any, size: int) -> None:
     """Llama 3's shape: bytes and fillers, control tokens, and Orpheus's own tokens, which any text may spell."""
     words = [*_byte_letters(), "Ġ" + "Ġ"]
     words += [f"word{number}" for number in range(len(words), 128_000)]
     control = [_CONTROL.get(number, f"<|reserved_{number}|>") for number in range(128_000, CUSTOM)]
-    custom = [f"<custom_token_{number}>" for number in range(VOCABULARY - CUSTOM)]
+    custom = [f"<custom_token_{number}>" for number in range(size - CUSTOM)]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("llama-bpe")
     writer.add_token_list(words + control + custom)
@@ -130,8 +133,10 @@ class LlamaServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    def start(self) -> None:
-        """Returns when the model is loaded, in about a second."""
+    def start(self, *, model: Path | None = None, slots: int | None = None) -> None:
+        """With another model, or another number of slots, where one is given. Returns when the model is loaded, in
+        about a second."""
+        self._model, self._slots = model or self._model, slots or self._slots
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(self._model), str(self._port), str(self._slots)],
             stdin=subprocess.PIPE,

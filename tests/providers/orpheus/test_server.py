@@ -16,7 +16,11 @@ from providers.orpheus.engine import Orpheus
 from providers.orpheus.llama import Llama, Server
 from providers.orpheus.prompt import CUSTOM, EMOTIONS, VOICES, prompt, speakable
 from providers.orpheus.settings import OrpheusSettings
+from providers.orpheus.slots import Slots
+from providers.orpheus.supervisor import Supervisor
 from providers.orpheus.tokens import END_OF_SPEECH, Frames
+from tests.support import llama
+from tests.support.fake_snac import FakeDecoder
 from tests.support.llama import LlamaServer
 
 pytestmark = pytest.mark.engines
@@ -68,9 +72,9 @@ async def test_no_text_becomes_a_control_token(llama_server: LlamaServer) -> Non
         assert all(token < CONTROL for token in await tokenized(llama_server, f"tara: {speakable(text)}"))
 
 
-async def test_the_server_says_how_many_slots_it_has(llama_server: LlamaServer) -> None:
+async def test_the_server_says_what_it_has(llama_server: LlamaServer, orpheus_model: Path) -> None:
     llama = Llama(llama_server.url)
-    assert await llama.server() == Server(slots=4, context=4096)
+    assert await llama.server() == Server(slots=4, context=4096, model=str(orpheus_model))
     await llama.close()
 
 
@@ -89,10 +93,10 @@ async def test_the_model_says_whole_frames_and_then_the_end(llama_server: LlamaS
 
 
 async def test_a_seed_and_a_text_make_the_tokens(llama_server: LlamaServer) -> None:
-    first, again, other = [await said(llama_server, seed=seed) for seed in (5, 5, 6)]
+    first, again, other = [await said(llama_server, seed=seed, max_tokens=64) for seed in (5, 5, 6)]
     assert first == again
     assert first != other
-    assert first != await said(llama_server, "Goodbye.", seed=5)
+    assert first != await said(llama_server, "Goodbye.", seed=5, max_tokens=64)
 
 
 async def test_the_limit_of_tokens_holds(llama_server: LlamaServer) -> None:
@@ -101,12 +105,10 @@ async def test_the_limit_of_tokens_holds(llama_server: LlamaServer) -> None:
     assert "limit" in {stopped for _, stopped in lengths}
 
 
-async def test_a_slot_that_is_left_is_given_to_who_waits_for_it(llama_server: LlamaServer, snac_folder: Path) -> None:
+async def test_a_slot_that_is_left_is_given_to_who_waits_for_it(llama_server: LlamaServer) -> None:
     """With one place for two: the second is heard because the first was left."""
-    given = OrpheusSettings(
-        _env_file=None, url=llama_server.url, weights=str(snac_folder), backend="onnx", places=1, max_tokens=140
-    )
-    engine = Orpheus(given)
+    given = OrpheusSettings(_env_file=None, url=llama_server.url, places=1, max_tokens=140)
+    engine = Orpheus(given, decoder=lambda _: FakeDecoder())  # type: ignore[arg-type, return-value]
     await engine.start()
     segment = Segment("Hello there.", VOICES["tara"])
     async with aclosing(engine.synthesize(segment)) as first:
@@ -117,3 +119,25 @@ async def test_a_slot_that_is_left_is_given_to_who_waits_for_it(llama_server: Ll
             assert (await waiting).pcm
     await engine.close()
     await llama_server.idle(10)
+
+
+async def test_another_model_is_known_and_not_harmed_and_other_slots_are_counted(
+    orpheus_model: Path, tmp_path: Path
+) -> None:
+    chat = tmp_path / "chat.gguf"
+    llama.write_model(chat, speaks=False)
+    with llama.running(chat) as server:
+        client, slots = Llama(server.url), Slots()
+        given = OrpheusSettings(_env_file=None)
+        health = Supervisor(client, slots, given).health
+        await health.start()
+        assert str(health.trouble) == "the model behind llama-server does not speak as Orpheus does"
+        await health.close()
+        assert await tokenized(server, "Still there.")
+        server.kill()
+        server.start(model=orpheus_model, slots=2)
+        health = Supervisor(client, slots, given).health
+        await health.start()
+        assert (health.trouble, slots.places) == (None, 2)
+        await health.close()
+        await client.close()
