@@ -43,9 +43,9 @@ async def _orpheus(llama_server: LlamaServer, snac_folder: Path) -> AsyncIterato
     from providers.orpheus.engine import Orpheus
     from providers.orpheus.settings import OrpheusSettings
 
-    # Twenty frames at most: more would only take longer.
+    # Ten frames at most: more would only take longer.
     settings = OrpheusSettings(
-        _env_file=None, url=llama_server.url, weights=str(snac_folder), backend="onnx", max_tokens=140
+        _env_file=None, url=llama_server.url, weights=str(snac_folder), backend="onnx", max_tokens=70
     )
     yield Orpheus(settings)
 
