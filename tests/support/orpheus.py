@@ -17,6 +17,8 @@ from tests.support.fake_snac import FakeDecoder
 from tests.support.llama import AUDIO, CODES, SLOTS, LlamaServer
 
 QUICK = {"retry_delay": 0.01, "probe_interval": 0.05, "longest_probe_interval": 0.05}
+PATIENT = {"connect_timeout": 20.0, "first_token_timeout": 60.0, "token_timeout": 60.0}
+"""On a machine that is busy with other things nothing is stalled yet."""
 
 
 @dataclass
@@ -68,13 +70,13 @@ class Tapped(Llama):
 
 def made(server: LlamaServer, weights: Path, **settings: Any) -> Orpheus:
     """On a real server and a real SNAC. A segment has 14 frames at most: a first window, some that grow, a last one."""
-    given = {"max_tokens": 14 * SLOTS, "backend": "onnx", "url": server.url, "weights": str(weights), **QUICK}
-    return tapped(Orpheus(OrpheusSettings(_env_file=None, **{**given, **settings})))
+    given = {"max_tokens": 14 * SLOTS, "backend": "onnx", "url": server.url, "weights": str(weights)}
+    return tapped(Orpheus(OrpheusSettings(_env_file=None, **{**given, **QUICK, **PATIENT, **settings})))
 
 
 def scripted(fake: FakeLlama, **settings: Any) -> Orpheus:
     """On a server without a model, and a decoder without one."""
-    given = OrpheusSettings(_env_file=None, **{"url": fake.url, **QUICK, **settings})
+    given = OrpheusSettings(_env_file=None, **{"url": fake.url, **QUICK, **PATIENT, **settings})
     return tapped(Orpheus(given, decoder=lambda _: FakeDecoder()))  # type: ignore[arg-type, return-value]
 
 

@@ -48,7 +48,8 @@ async def fake() -> AsyncIterator[FakeLlama]:
 
 def made(fake: FakeLlama, *, start_error: SnacError | None = None, **settings: Any) -> Orpheus:
     quick = {"retry_delay": 0.0, "probe_interval": 0.01, "longest_probe_interval": 0.01}
-    given = OrpheusSettings(_env_file=None, url=fake.url, **{**quick, **settings})
+    patient = {"connect_timeout": 20.0}
+    given = OrpheusSettings(_env_file=None, url=fake.url, **{**quick, **patient, **settings})
     return Orpheus(given, decoder=lambda _: FakeDecoder(start_error))  # type: ignore[arg-type, return-value]
 
 
