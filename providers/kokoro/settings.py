@@ -14,6 +14,8 @@ from providers.lane import cores
 from providers.settings import wrong
 
 PREFIX = "VOXWIRE_KOKORO_"
+_CORES = 4
+"""Beyond so many a batch is hardly made sooner."""
 
 
 class KokoroSettings(BaseSettings):
@@ -27,14 +29,14 @@ class KokoroSettings(BaseSettings):
     max_waiting: int = Field(256, ge=0)
 
     @property
-    def lane_width(self) -> int:
-        """Batches that are made at the same time."""
-        return min(self.width or cores(), cores())
+    def run_threads(self) -> int:
+        """Threads that make one batch. A model that is about as fast as speech needs several cores for one listener."""
+        return self.threads or min(_CORES, cores())
 
     @property
-    def run_threads(self) -> int:
-        """Threads that make one batch."""
-        return self.threads or max(1, cores() // self.lane_width)
+    def lane_width(self) -> int:
+        """Batches that are made at the same time."""
+        return min(self.width or max(1, cores() // self.run_threads), cores())
 
 
 def read() -> KokoroSettings:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import cancel, capacity, codecs, cost, delay, memory, piper, snac, unread, volcano
+from tests.bench import cancel, capacity, codecs, cost, delay, heavy, memory, piper, snac, unread, volcano
 from tests.bench.servers import LOAD_CORE
 from tests.bench.table import Figure, machine, render
 
@@ -23,6 +23,7 @@ _PARTS: dict[str, Callable[..., list[Figure]]] = {
     "cancel": cancel.figures,
     "codecs": codecs.figures,
     "piper": piper.figures,
+    "heavy": heavy.figures,
     "snac": snac.figures,
     "volcano": volcano.figures,
 }

@@ -29,8 +29,8 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
         Kokoro()
 
 
-def test_the_cores_are_divided_among_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_has_several_cores_and_the_others_share_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("providers.kokoro.settings.cores", lambda: 8)
-    for width, threads, expected in ((0, 0, (8, 1)), (2, 0, (2, 4)), (99, 0, (8, 1)), (2, 3, (2, 3))):
+    for width, threads, expected in ((0, 0, (2, 4)), (1, 0, (1, 4)), (99, 0, (8, 4)), (0, 1, (8, 1)), (0, 16, (1, 16))):
         settings = KokoroSettings(_env_file=None, width=width, threads=threads)
         assert (settings.lane_width, settings.run_threads) == expected
