@@ -212,7 +212,8 @@ class Orpheus:
         if frames.slips:
             log.info("the model slipped %d times in %d frames", frames.slips, frames.frames)
         if attempt.stopped == "limit":
-            log.info("a segment was cut at its limit of tokens, after %d frames", frames.frames)
+            # Somebody heard a sentence break off.
+            log.warning("a segment was cut at its limit of tokens, after %d frames", frames.frames)
         self._supervisor.ended(attempt.error, answered=attempt.answered)
 
 
