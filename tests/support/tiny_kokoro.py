@@ -11,9 +11,8 @@ SAMPLES = 1200
 """For each phoneme at speed 1, and for the two ends: 50 ms."""
 
 
-def write(folder: Path, *, effort: int = 0) -> Path:
-    """``model.onnx`` and ``voices.bin``. Needs onnx. It hums through convolutions of ``effort`` channels: with none it
-    takes no time."""
+def write(folder: Path) -> Path:
+    """``model.onnx`` and ``voices.bin``. Needs onnx."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -38,20 +37,8 @@ def write(folder: Path, *, effort: int = 0) -> Path:
         helper.make_node("ReduceMean", ["style"], ["pitch"], keepdims=0),
         helper.make_node("Mul", ["at_float", "pitch"], ["phase"]),
         helper.make_node("Sin", ["phase"], ["wave"]),
-        helper.make_node("Mul", ["wave", "loud"], ["audio" if not effort else "plain"]),
+        helper.make_node("Mul", ["wave", "loud"], ["audio"]),
     ]
-    if effort:
-        constants |= {
-            "row": np.array([1, 1, -1], np.int64),
-            "line": np.array([-1], np.int64),
-            "out": np.full((effort, 1, 7), 1 / 7, np.float32),
-            "through": np.full((effort, effort, 7), 1 / 7 / effort, np.float32),
-            "back": np.full((1, effort, 7), 1 / 7 / effort, np.float32),
-        }
-        for given, weights, made in (("row_in", "out", "a"), ("a", "through", "b"), ("b", "back", "row_out")):
-            nodes.append(helper.make_node("Conv", [given, weights], [made], pads=[3, 3]))
-        nodes.insert(-3, helper.make_node("Reshape", ["plain", "row"], ["row_in"]))
-        nodes.append(helper.make_node("Reshape", ["row_out", "line"], ["audio"]))
     graph = helper.make_graph(
         nodes,
         "hum",
