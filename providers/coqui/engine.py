@@ -31,8 +31,8 @@ from providers.coqui.model import ENGINE, INSTALL, Manner, Model, Xtts, fetch, l
 from providers.coqui.settings import PREFIX, CoquiSettings, read
 from providers.instances import Instances
 from providers.lane import Lane
-from providers.piper.sound import Edges, to_pcm
 from providers.prompts import Unpacked
+from providers.sound import Edges, to_pcm
 from providers.text import plain, sayable
 
 log = logging.getLogger(__name__)

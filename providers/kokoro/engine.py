@@ -28,7 +28,7 @@ from providers.kokoro.batches import batches
 from providers.kokoro.catalogue import RATE
 from providers.kokoro.settings import PREFIX, KokoroSettings, read
 from providers.lane import Lane
-from providers.piper.sound import Edges, to_pcm
+from providers.sound import Edges, to_pcm
 from providers.text import plain, sayable
 
 log = logging.getLogger(__name__)

@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from providers.base import BadOption
+from providers import options
+from providers.options import Range
 from providers.orpheus.prompt import Prompt
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    lowest: float
-    highest: float
-    whole: bool = False
-
-    def check(self, name: str, value: object) -> int | float:
-        """Raises ``BadOption``."""
-        right = isinstance(value, int if self.whole else (int, float)) and not isinstance(value, bool)
-        if not right or not self.lowest <= value <= self.highest:  # type: ignore[operator]
-            kind = "a whole number" if self.whole else "a number"
-            raise BadOption(f"{name} is {kind} from {self.lowest:.10g} to {self.highest:.10g}")
-        return value  # type: ignore[return-value]
-
 
 TEMPERATURE = Range(0.0, 2.0)
 TOP_P = Range(0.01, 1.0)
@@ -45,11 +29,9 @@ OPTIONS: Mapping[str, Range] = {
 }
 
 
-def check(options: Mapping[str, Any]) -> dict[str, Any]:
+def check(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options, each in its range. Raises ``BadOption``."""
-    if options.keys() - OPTIONS.keys():
-        raise BadOption(f"engine 'orpheus' has no such option; it has: {', '.join(OPTIONS)}")
-    return {name: OPTIONS[name].check(name, value) for name, value in options.items()}
+    return options.check("orpheus", OPTIONS, given)
 
 
 def request(prompt: Prompt, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from piper.const import BOS, EOS, PAD
 
 from providers.base import PcmChunk, Segment, Word
 from providers.piper.model import Model, Scales, Sentence
-from providers.piper.sound import Edges, to_pcm
 from providers.piper.text import words, written_out
 from providers.piper.words import Place, places
+from providers.sound import Edges, to_pcm
 
 _LONGEST = 500
 """Phonemes that are spoken as one sentence. The memory of the frontend grows with their square; 400 characters of a

@@ -28,7 +28,6 @@ from providers.base import (
 )
 from providers.instances import Instances
 from providers.lane import Lane
-from providers.piper.sound import Edges, to_pcm
 from providers.prompts import Unpacked
 from providers.qwen import catalogue, options
 from providers.qwen.catalogue import ANY, DESIGN, RATE
@@ -37,6 +36,7 @@ from providers.qwen.frames import Frames
 from providers.qwen.model import ENGINE, Model, Speech
 from providers.qwen.settings import PREFIX, Kind, QwenSettings, read
 from providers.qwen.speech import speak
+from providers.sound import Edges, to_pcm
 from providers.text import plain, sayable
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from providers.base import (
 )
 from providers.coqui.engine import Coqui
 from providers.coqui.settings import CoquiSettings
-from providers.piper.sound import Edges, to_pcm
+from providers.sound import Edges, to_pcm
 from tests.support.tiny_coqui import CHANNELS, LATENTS
 
 pytestmark = pytest.mark.engines

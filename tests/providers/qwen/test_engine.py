@@ -30,9 +30,9 @@ from providers.base import (
     UnknownVoice,
     Voice,
 )
-from providers.piper.sound import Edges, to_pcm
 from providers.qwen.engine import Qwen
 from providers.qwen.settings import QwenSettings
+from providers.sound import Edges, to_pcm
 from tests.support.tiny_qwen import FRAME
 
 pytestmark = pytest.mark.engines

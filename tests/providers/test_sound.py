@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.piper.sound import Edges, Floats, to_pcm
+from providers.sound import Edges, Floats, to_pcm
 
 RATE = 1000
 FADE = 2
