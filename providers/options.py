@@ -21,11 +21,15 @@ class Range:
     whole: bool = False
 
     def check(self, name: str, value: object) -> int | float:
-        right = isinstance(value, int if self.whole else (int, float)) and not isinstance(value, bool)
-        if not right or not self.lowest <= value <= self.highest:  # type: ignore[operator]
-            kind = "a whole number" if self.whole else "a number"
-            raise BadOption(f"{name} is {kind} from {self.lowest:.10g} to {self.highest:.10g}")
-        return value  # type: ignore[return-value]
+        if isinstance(value, int | float) and self._takes(value):
+            return value
+        kind = "a whole number" if self.whole else "a number"
+        raise BadOption(f"{name} is {kind} from {self.lowest:.10g} to {self.highest:.10g}")
+
+    def _takes(self, value: int | float) -> bool:
+        # A bool is an int to Python, and nobody's temperature.
+        right = isinstance(value, int) or not self.whole
+        return right and not isinstance(value, bool) and self.lowest <= value <= self.highest
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ _LOOSE = 4
 """Frames at the end that become others when more follow: they are interpolated between what is there."""
 
 
-class Tail(torch.nn.Module):  # type: ignore[misc]
+class Tail(torch.nn.Module):
     """Stands for ``generator``, and is called with ever longer latents of one utterance. Gives what it would."""
 
     def __init__(self, generator: Any, hop: int) -> None:

@@ -98,6 +98,7 @@ async def test_the_estimate_comes_from_how_long_places_were_held(made: Gateways)
     places = made.capacity(2)
     assert places[0].eta(1) is None
     (guest,) = await arrive(places, 1)
+    # The stay itself, which Redis measures by its own clock.
     await asyncio.sleep(0.1)
     await guest.gone()
     await made.settled()

@@ -31,7 +31,7 @@ _LEAST_ALPHA = 1e-3
 """Snakes with a smaller factor in any channel stay as they are: scaling by it would cost precision."""
 
 
-class Snake(nn.Module):  # type: ignore[misc]
+class Snake(nn.Module):
     """``x + sin(alpha x)**2 / (alpha + 1e-9)``, as in ``snac/layers.py``."""
 
     def __init__(self, alpha: Any) -> None:
@@ -44,7 +44,7 @@ class Snake(nn.Module):  # type: ignore[misc]
         return torch.addcmul(x, self.inverse, sine * sine)
 
 
-class ScaledSnake(nn.Module):  # type: ignore[misc]
+class ScaledSnake(nn.Module):
     """``alpha`` times a Snake. Without ``alpha``, of what was scaled by it before."""
 
     def __init__(self, alpha: Any = None) -> None:
@@ -57,7 +57,7 @@ class ScaledSnake(nn.Module):  # type: ignore[misc]
         return torch.addcmul(scaled, sine, sine)
 
 
-class ResidualUnit(nn.Module):  # type: ignore[misc]
+class ResidualUnit(nn.Module):
     def __init__(self, unit: Any) -> None:
         super().__init__()
         first, depthwise, second, pointwise = unit.block
@@ -70,7 +70,7 @@ class ResidualUnit(nn.Module):  # type: ignore[misc]
         return x + self.pointwise(self.second(self.depthwise(self.first(x))))
 
 
-class Stage(nn.Module):  # type: ignore[misc]
+class Stage(nn.Module):
     """Snake, transposed convolution, noise, three residual units."""
 
     def __init__(self, block: Any) -> None:
@@ -86,7 +86,7 @@ class Stage(nn.Module):  # type: ignore[misc]
         return self.units(torch.addcmul(x, noise, self.noise(x)))
 
 
-class Network(nn.Module):  # type: ignore[misc]
+class Network(nn.Module):
     """Takes over the layers of a ``snac.SNAC`` whose weight normalisation was folded, and changes their weights."""
 
     def __init__(self, model: Any) -> None:
