@@ -278,6 +278,11 @@ class Cloning(Protocol):
     """An engine that speaks with a voice made from a clip. A ``Voice`` with such a ``prompt`` is none of ``voices``,
     and ``synthesize`` takes it all the same."""
 
+    @property
+    def clones(self) -> bool:
+        """Whether it does so as it is configured; known before ``start``. Where it does not, ``clone`` says in a
+        ``BadOption`` what is missing."""
+
     async def clone(self, clip: Clip) -> Voice:
         """A voice like that of the clip, whose ``id`` and ``name`` the caller replaces. Its ``prompt`` is at most a few
         megabytes, holds no code (not a pickle), and is checked when it comes back: it was kept where others may have
@@ -289,6 +294,17 @@ class Cloning(Protocol):
 class Designing(Protocol):
     """An engine that speaks with a voice made from a description, such as "a calm old man"."""
 
+    @property
+    def designs(self) -> bool:
+        """As ``Cloning.clones``."""
+
     async def design(self, description: str, language: str | None = None) -> Voice:
         """As ``Cloning.clone``. Raises ``BadOption`` for a description that it cannot take."""
         ...
+
+
+def makes(provider: object, kind: type[Cloning] | type[Designing]) -> bool:
+    """Whether ``provider`` makes voices in this way, as it is configured."""
+    if kind is Cloning:
+        return isinstance(provider, Cloning) and provider.clones
+    return isinstance(provider, Designing) and provider.designs

@@ -16,7 +16,7 @@ from gateway.admission.local import LocalCapacity
 from gateway.clock import Clock
 from gateway.errors import BadRequest, EngineError, Overloaded, TimedOut, from_provider
 from gateway.library.voice import MAX_PROMPT
-from providers.base import Accounted, Cloning, Designing, Limited, Provider, ProviderError, Voice
+from providers.base import Accounted, Cloning, Designing, Limited, Provider, ProviderError, Voice, makes
 from providers.registry import Providers
 
 log = logging.getLogger(__name__)
@@ -40,8 +40,9 @@ class Makers:
         self._quieter = asyncio.Event()
 
     def cloning(self, provider: str | None) -> str:
-        """The id of the engine of that name, or else of the first, that makes voices from clips. Raises ``BadRequest``,
-        ``UnknownProvider``, or why it cannot be used."""
+        """The id of the engine of that name, or else of the first, that makes voices from clips; of one that is not
+        configured to where there is no other, for it says what it lacks. Raises ``BadRequest``, ``UnknownProvider``, or
+        why it cannot be used."""
         return self._able(provider, Cloning, "clips")
 
     def designing(self, provider: str | None) -> str:
@@ -77,7 +78,7 @@ class Makers:
             log.exception("engine %s failed to make a voice", engine.id)
             raise EngineError(f"engine {engine.id!r} failed") from error
 
-    def _able(self, provider: str | None, kind: type, what: str) -> str:
+    def _able(self, provider: str | None, kind: type[Cloning] | type[Designing], what: str) -> str:
         try:
             if provider is not None:
                 found = self._providers.engine(provider).offer()
@@ -88,7 +89,8 @@ class Makers:
             able = [engine for engine in engines if isinstance(engine.provider, kind)]
             if not able:
                 raise BadRequest(f"no engine here makes voices from {what}")
-            return next((engine for engine in able if engine.usable), able[0]).offer().id
+            able.sort(key=lambda engine: (not makes(engine.provider, kind), not engine.usable))
+            return able[0].offer().id
         except ProviderError as error:
             raise from_provider(error) from None
 

@@ -183,6 +183,10 @@ class Coqui:
     def _cloning(self) -> Source | None:
         return next((source for source in self._sources if source.kind == XTTS), None)
 
+    @property
+    def clones(self) -> bool:
+        return self._cloning is not None
+
     async def clone(self, clip: Clip) -> Voice:
         source = self._cloning
         if source is None:

@@ -190,8 +190,16 @@ class Qwen:
 
     # ---- making voices
 
+    @property
+    def clones(self) -> bool:
+        return "base" in self._models
+
+    @property
+    def designs(self) -> bool:
+        return "voice_design" in self._models
+
     async def clone(self, clip: Clip) -> Voice:
-        if "base" not in self._models:
+        if not self.clones:
             raise BadOption(f"engine {self.id!r} makes no voices from clips here; {PREFIX}BASE_MODEL names no model")
         seconds = duration(clip.pcm, clip.sample_rate)
         if not SHORTEST_CLIP <= seconds <= LONGEST_CLIP:
@@ -209,7 +217,7 @@ class Qwen:
     async def design(self, description: str, language: str | None = None) -> Voice:
         """With a base model beside the one that designs, the voice is heard once and cloned: then it is the same for
         every sentence. Otherwise it is designed anew for each."""
-        if "voice_design" not in self._models:
+        if not self.designs:
             raise BadOption(
                 f"engine {self.id!r} makes no voices from descriptions here; {PREFIX}VOICE_DESIGN_MODEL names no model"
             )
@@ -217,7 +225,7 @@ class Qwen:
         if not sayable(wanted) or len(wanted) > _LONGEST_DESCRIPTION:
             raise BadOption(f"a description is a text of at most {_LONGEST_DESCRIPTION} characters")
         voice = catalogue.made("designed", "Designed", wanted, describe(wanted))
-        if "base" not in self._models:
+        if not self.clones:
             return voice
         sample = catalogue.sample(language)
         segment = Segment(sample, voice, language=language)

@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 
-from gateway.errors import EngineError, Overloaded, TimedOut, VoxwireError
+from gateway.errors import BadRequest, EngineError, Overloaded, TimedOut, VoxwireError
 from gateway.library.voice import MAX_PROMPT
-from providers.base import BadClip, EngineBusy, EngineFailed, Voice
+from providers.base import BadClip, BadOption, Clip, EngineBusy, EngineFailed, Voice
 from tests.library.rig import design
-from tests.support.engines import Hang, Making, Mark, Places, Raise, Say, Wait, sound
+from tests.support.engines import RATE, Hang, Making, Mark, Places, Raise, Say, Scripted, Wait, sound
 from tests.support.rig import Listener, gateway
+from tests.support.scene import scene
 from tests.support.virtual_time import outcome, settle, virtual_time
 
 
@@ -29,6 +30,27 @@ async def test_one_voice_is_made_at_a_time_and_few_wait() -> None:
         await asyncio.wait(tasks)
         assert engine.most == 1
         assert len(made.library.list("")) == 9
+
+
+@virtual_time
+async def test_the_first_engine_that_is_configured_to_makes_it() -> None:
+    first, second = Making(), Places()
+    first.designs = second.clones = False
+    async with scene(first, second) as seen:
+        made = seen.gateway
+        assert (await design(made)).provider == "places"
+        assert (first.descriptions, len(second.descriptions)) == ([], 1)
+        await made.library.clone("", Clip(bytes(2), RATE))
+        assert (len(first.clips), second.clips) == (1, [])
+
+
+@virtual_time
+async def test_an_engine_alone_that_is_not_configured_to_says_what_it_lacks() -> None:
+    engine = Making()
+    engine.designs, engine.making = False, (Raise(BadOption("this engine lacks a model")),)
+    async with scene(Scripted(), engine) as made:
+        with pytest.raises(BadRequest, match="this engine lacks a model"):
+            await design(made.gateway)
 
 
 @virtual_time

@@ -275,6 +275,7 @@ class Making(Scripted):
         """Voices that are being made."""
         self.most = 0
         """Of those, at a time."""
+        self.clones = self.designs = True
 
     async def clone(self, clip: Clip) -> Voice:
         self.clips.append(clip)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.dialects.qwen_tts_server.bodies import EngineAnswer, ErrorAnswer, ModelsAnswer, QueueAnswer
 from gateway.dialects.qwen_tts_server.speaking import ENGINE
 from gateway.runtime import Gateway
-from providers.base import Cloning, Designing, Limited, Provider
+from providers.base import Cloning, Designing, Limited, Provider, makes
 
 
 def models(gateway: Gateway) -> ModelsAnswer:
@@ -30,8 +30,8 @@ def _engine(gateway: Gateway, name: str) -> EngineAnswer:
     return EngineAnswer(
         state=status.state.value,
         voices=len(engine.voices),
-        designs_voices=isinstance(engine.provider, Designing),
-        clones_voices=isinstance(engine.provider, Cloning),
+        designs_voices=makes(engine.provider, Designing),
+        clones_voices=makes(engine.provider, Cloning),
         load_time=_rounded(status.load_s),
         memory=status.memory,
         users=status.users,

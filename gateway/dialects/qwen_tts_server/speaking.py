@@ -14,7 +14,7 @@ from gateway.errors import VoxwireError, from_provider
 from gateway.events import Pace, Priority, SpeechRequest
 from gateway.runtime import Gateway
 from gateway.session.session import Plan
-from providers.base import Cloning, Designing, Provider, ProviderError, Tunable, Voice
+from providers.base import Cloning, Designing, Provider, ProviderError, Tunable, Voice, makes
 
 DIALECT = "qwen_tts_server"
 ENGINE = "qwen"
@@ -111,12 +111,15 @@ def spoken_languages(gateway: Gateway) -> LanguagesAnswer:
 
 
 def maker(gateway: Gateway, kind: type[Cloning] | type[Designing]) -> str:
-    """The id of the engine that makes voices in this way. Raises ``NotServed``, or why it cannot be used."""
+    """The id of the engine that makes voices in this way; of one that is not configured to where there is no other, for
+    it says what it lacks. Raises ``NotServed``, or why it cannot be used."""
     engines = [gateway.providers.engine(name) for name in gateway.providers.status]
-    able = [engine for engine in engines if isinstance(engine.provider, kind)]
-    # One that could not even be made may be of the kind: it says what it lacks.
+    # One that could not even be made may be of the kind.
     broken = [engine for engine in engines if engine.id == ENGINE and engine.provider is None]
-    candidates = [*sorted(able, key=lambda engine: (not engine.usable, engine.id != ENGINE)), *broken]
+    able = [engine for engine in engines if isinstance(engine.provider, kind)]
+    able.sort(key=lambda engine: (not engine.usable, engine.id != ENGINE))
+    configured = [engine for engine in able if makes(engine.provider, kind)]
+    candidates = [*configured, *broken, *able]
     if candidates:
         try:
             return candidates[0].offer().id

@@ -36,6 +36,18 @@ async def upload(served: Served, data: bytes, field: str = "file", **options: An
     return await post(served, UPLOAD, files={field: ("clip.wav", data, "audio/wav")}, **options)
 
 
+# ---- who makes it
+
+
+async def test_another_makes_it_where_qwen_is_not_configured_to() -> None:
+    qwen, other = MakingQwen(), Making()
+    qwen.clones = False
+    async with serving(engines=[qwen, other]) as served:
+        for path, body in BODIES.items():
+            assert (await post(served, path, body)).status_code == 200
+    assert (len(qwen.clips), len(other.clips)) == (0, 2)
+
+
 # ---- what is answered
 
 

@@ -67,6 +67,16 @@ async def test_the_earlier_servers_four_say_what_is_loaded() -> None:
 
 
 @virtual_time
+async def test_an_engine_says_what_it_makes_as_it_is_configured() -> None:
+    engine = MakingQwen()
+    engine.designs = False
+    async with scene(engine) as made:
+        said = json.loads((await made.told("GET", "/health/models"))[2])
+    assert (said["voice_design_loaded"], said["base_loaded"]) == (False, True)
+    assert (said["engines"]["qwen"]["designs_voices"], said["engines"]["qwen"]["clones_voices"]) == (False, True)
+
+
+@virtual_time
 async def test_an_engine_that_is_not_loaded_is_idle_until_somebody_speaks() -> None:
     async with scene(Qwen(), preload=("none",)) as made:
         said = json.loads((await made.told("GET", "/health/models"))[2])

@@ -146,6 +146,15 @@ async def test_qwen_makes_it_where_several_could_and_another_where_it_is_away() 
     assert first.descriptions == [(CALM, "en")]
 
 
+async def test_another_makes_it_where_qwen_is_not_configured_to() -> None:
+    qwen, other = MakingQwen(), Making()
+    qwen.designs = False
+    async with serving(engines=[qwen, other]) as served:
+        for path, body in BODIES.items():
+            assert (await post(served, path, body)).status_code == 200
+    assert (qwen.descriptions, {language for _, language in other.descriptions}) == ([], {"en", None})
+
+
 # ---- errors
 
 
@@ -160,6 +169,19 @@ async def test_without_an_engine_that_designs_it_is_501(path: str) -> None:
             "code": "not_implemented",
             "retryable": False,
         },
+    )
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_an_engine_alone_that_is_not_configured_to_says_what_it_lacks(path: str) -> None:
+    qwen = MakingQwen()
+    qwen.designs, qwen.making = False, (Raise(BadOption("engine 'qwen' lacks a model")),)
+    async with serving(engines=[Scripted(), qwen]) as served:
+        answer = await post(served, path, BODIES[path])
+    body = answer.json()
+    assert (answer.status_code, body["errors"][0]["detail"] if path == BATCH else body["detail"]) == (
+        200 if path == BATCH else 400,
+        "engine 'qwen' lacks a model",
     )
 
 

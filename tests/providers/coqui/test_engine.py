@@ -20,6 +20,7 @@ from providers.base import (
     BadOption,
     Clip,
     Cloning,
+    Designing,
     EngineFailed,
     EngineUnavailable,
     Limited,
@@ -28,6 +29,7 @@ from providers.base import (
     Tunable,
     UnknownVoice,
     Voice,
+    makes,
 )
 from providers.coqui.engine import Coqui
 from providers.coqui.settings import CoquiSettings
@@ -97,6 +99,14 @@ async def test_it_is_all_that_it_can_be(coqui_models: Path) -> None:
     engine = engine_of(coqui_models, "vits")
     for protocol in (Provider, Limited, Tunable, Cloning):
         assert isinstance(engine, protocol)
+    assert not isinstance(engine, Designing)
+
+
+async def test_it_clones_where_there_is_an_xtts_even_before_it_is_fetched(coqui_models: Path) -> None:
+    assert not makes(engine_of(coqui_models, "vits"), Cloning)
+    assert makes(engine_of(coqui_models, "vits", "xtts"), Cloning)
+    named = CoquiSettings(_env_file=None, models=("tts_models/multilingual/multi-dataset/xtts_v2",))
+    assert makes(Coqui(named), Cloning)
 
 
 async def test_the_voices_are_known_before_the_start_and_stay_the_same(coqui_models: Path) -> None:

@@ -29,6 +29,7 @@ from providers.base import (
     Tunable,
     UnknownVoice,
     Voice,
+    makes,
 )
 from providers.qwen.engine import Qwen
 from providers.qwen.settings import QwenSettings
@@ -102,6 +103,15 @@ async def test_it_is_all_that_it_can_be(qwen_models: Path) -> None:
     for protocol in (Provider, Limited, Tunable, Cloning, Designing):
         assert isinstance(engine, protocol)
     assert engine.places == 1
+
+
+@pytest.mark.parametrize(
+    ("kinds", "clones", "designs"),
+    [(["custom_voice"], False, False), (["base"], True, False), (["voice_design"], False, True)],
+)
+async def test_it_makes_voices_as_far_as_there_is_a_model_for_it(kinds: list[str], clones: bool, designs: bool) -> None:
+    engine = Qwen(settings(Path("nowhere"), *kinds))
+    assert (makes(engine, Cloning), makes(engine, Designing)) == (clones, designs)
 
 
 @pytest.mark.parametrize("instruct", ["", "very calm"])
