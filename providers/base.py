@@ -8,7 +8,7 @@ Adding one is a file in this package, a line in ``registry.py``, an extra in ``p
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -271,6 +271,18 @@ class Watched(Protocol):
     @property
     def trouble(self) -> ProviderError | None:
         """Why a segment would fail if it were asked for now; ``None`` where nothing is known to be wrong."""
+
+
+@runtime_checkable
+class Separate(Protocol):
+    """An engine in a process of its own, which may end by itself. It is then started again as one that was closed."""
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that its process holds now; ``None`` where it has none, or the system does not say."""
+
+    def when_lost(self, tell: Callable[[ProviderError], None]) -> None:
+        """Call ``tell``, on the loop, whenever it has started and its process ends without a ``close``."""
 
 
 @runtime_checkable

@@ -2,6 +2,8 @@
 
 idle ──load──> starting ──> ready ──unload──> idle
                   └──> failed ──after a while──> starting
+
+The process of an engine that has one of its own may end: once, and the engine is idle; again and again, and it failed.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from providers.base import EngineFailed, EngineUnavailable, Provider, ProviderError, Voice, Watched
+from providers.base import EngineFailed, EngineUnavailable, Provider, ProviderError, Separate, Voice, Watched
 
 log = logging.getLogger(__name__)
 
 _FIRST_RETRY, _LONGEST_RETRY = 5.0, 300.0
 """Seconds after a failed load in which nobody tries again; doubled with each failure in a row."""
+_STEADY = 60.0
+"""Seconds after which the loss of an engine's process is none of a row."""
 
 
 class State(StrEnum):
@@ -46,7 +50,10 @@ class Status:
     load_s: float | None = None
     """Seconds that its last start took."""
     memory: int | None = None
-    """Bytes by which the process grew in its last start. Two that start at once are counted in both."""
+    """Bytes by which the process grew in its last start. Two that start at once are counted in both. Of an engine in a
+    process of its own: all that this holds now."""
+    separate: bool = False
+    """It runs in a process of its own."""
 
 
 class Engine:
@@ -75,6 +82,11 @@ class Engine:
         self._error: ProviderError | None = None
         self._failures = 0
         self._retry_at = 0.0
+        self._lost: ProviderError | None = None
+        """Why its process ended while it was starting."""
+        self._losses = 0
+        """In a row."""
+        self._ready_at = 0.0
         self._changing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._users = 0
@@ -105,11 +117,17 @@ class Engine:
     @property
     def status(self) -> Status:
         error = self._error or self.trouble
-        counted = (self._users, self._load_s, self._memory)
+        separate = self._separate
+        memory = self._memory if separate is None else separate.memory
+        counted = (self._users, self._load_s, memory, separate is not None)
         if error is None:
             return Status(self.state, None, None, None, *counted)
         retry = max(0.0, self._retry_at - _now()) if self._retry_at else None
         return Status(State.FAILED, error.code, str(error), retry, *counted)
+
+    @property
+    def _separate(self) -> Separate | None:
+        return self.provider if isinstance(self.provider, Separate) else None
 
     def use(self) -> Provider:
         """The provider, ready. Raises why it is not."""
@@ -207,10 +225,11 @@ class Engine:
             self.state = State.IDLE
 
     async def _load(self) -> None:
-        self._error, self.state = None, State.STARTING
+        self._error, self._lost, self.state = None, None, State.STARTING
         began, before = _now(), _resident()
         if await self._attempt(self._begin):
             self.state = State.READY
+            self._ready_at = _now()
             self._failures, self._retry_at = 0, 0.0
             self._load_s = _now() - began
             self._memory = max(0, _resident() - before) or None
@@ -245,11 +264,15 @@ class Engine:
         self.voices = tuple(await provider.voices())
         if not self.voices:
             raise EngineUnavailable(f"engine {self.id!r} has no voice")
+        if self._lost is not None:
+            raise self._lost
 
     async def _meet(self) -> Provider:
         """Make it, and learn its voices: before the start too, so that a voice of an engine that fails is known."""
         if self.provider is None:
             self.provider = await self._make()
+            if self._separate is not None:
+                self._separate.when_lost(self._process_lost)
         self.voices = tuple(await self.provider.voices())
         return self.provider
 
@@ -272,6 +295,20 @@ class Engine:
         self.state, self._error = State.FAILED, error
         self._retry_at = _now() + min(_LONGEST_RETRY, _FIRST_RETRY * 2**self._failures)
         self._failures += 1
+
+    def _process_lost(self, error: ProviderError) -> None:
+        """The next who asks for it starts it again. Where it is lost soon after that once more, after a while only."""
+        if self.state is State.STARTING:
+            self._lost = error
+        if self.state is not State.READY:
+            return
+        self._stop_timer()
+        self._losses = 1 if _now() - self._ready_at >= _STEADY else self._losses + 1
+        if self._losses == 1:
+            self.state = State.IDLE
+        else:
+            self._failures = self._losses - 2
+            self._failed(error)
 
     @property
     def _due(self) -> bool:
