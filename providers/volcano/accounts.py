@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 
 from providers.base import EngineUnavailable
-from providers.volcano.connection import Connection
+from providers.volcano.connection import Connection, stay
 from providers.volcano.credentials import Credentials
 from providers.volcano.http import Requests
 from providers.volcano.pool import Pool
@@ -78,7 +78,7 @@ class Accounts:
         if self._http is None:
             # The pools are the limit.
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=self._settings.idle)
-            self._http = aiohttp.ClientSession(connector=connector)
+            self._http = aiohttp.ClientSession(connector=connector, middlewares=(stay,))
         for old, account in list(self._known.items())[:-_KEPT]:
             if not account.pool.in_use:
                 del self._known[old]

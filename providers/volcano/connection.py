@@ -25,6 +25,18 @@ _OF_THE_CONNECTION = frozenset({Event.CONNECTION_STARTED, Event.CONNECTION_FAILE
 _ANSWERS = _OVER | _OF_THE_CONNECTION | {Event.SESSION_STARTED, Event.AUDIO}
 
 
+async def stay(asked: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """A middleware of the HTTP client: its WebSockets follow redirects, whatever one asks, and would take the keys,
+    which are in headers of the service's own, to wherever the service or somebody in between sends us."""
+    answer = await send(asked)
+    if "Upgrade" in asked.headers and answer.status != 101:
+        answer.close()
+        raise aiohttp.WSServerHandshakeError(
+            answer.request_info, answer.history, status=answer.status, message="no WebSocket", headers=answer.headers
+        )
+    return answer
+
+
 class Connection:
     """Open until ``close``. Raises what the service has refused, or that the connection has ended."""
 
