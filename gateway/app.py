@@ -29,6 +29,7 @@ from gateway.dialects import (
 )
 from gateway.dialects.refusal import error_response, json_response
 from gateway.errors import VoxwireError
+from gateway.openapi.routes import routes as openapi_routes
 from gateway.runtime import Gateway
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
     routes: list[BaseRoute] = [*health.routes(gateway), *_page(gateway)]
     for dialect in DIALECTS:
         routes.extend(dialect(gateway))
+    routes.extend(openapi_routes(tuple(routes), _web_folder() / "docs.html", key_required=gateway.keys.required))
     middleware = []
     if gateway.settings.cors_origins:
         middleware.append(

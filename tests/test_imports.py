@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 OURS = ("gateway", "providers", "audio", "tests")
 
 # For each part, in order of precedence: what it may import of ours. A prefix stands for everything below it.
-_PIPELINE = ("gateway.clock", "gateway.errors", "gateway.events", "providers.base", "audio")
+_PIPELINE = ("gateway.clock", "gateway.errors", "gateway.events", "providers.base", "providers.waiting", "audio")
 ALLOWED: list[tuple[str, tuple[str, ...]]] = [
     ("audio", ("audio",)),
     ("providers", ("providers", "audio")),
@@ -21,6 +21,7 @@ ALLOWED: list[tuple[str, tuple[str, ...]]] = [
     ("gateway.events", ("gateway.errors",)),
     ("gateway.transport", ("gateway.errors",)),
     ("gateway.metrics", ()),
+    ("gateway.openapi", ("gateway.openapi", "gateway.errors", "gateway:__version__")),
     ("gateway.admission", ("gateway.admission", "gateway.clock", "gateway.errors")),
     ("gateway.pipeline", ("gateway.pipeline", *_PIPELINE)),
     (
@@ -72,6 +73,7 @@ _DIALECT = (
     "gateway.transport",
     "gateway.config",
     "gateway.pipeline",
+    "gateway.openapi",
     *_PIPELINE,
 )
 SHARED_DIALECT_PARTS = (

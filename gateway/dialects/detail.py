@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,16 +21,41 @@ from gateway.runtime import Gateway
 Handler = Callable[[Request], Awaitable[Response | Answer]]
 
 
+class FieldError(BaseModel):
+    """One field that does not fit."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    type: str
+    """The rule that it breaks."""
+    loc: list[str | int]
+    """Where it is, from ``body`` on."""
+    msg: str
+
+
+class DetailAnswer(BaseModel):
+    """An error."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    detail: str | list[FieldError]
+    """A sentence, or the fields that do not fit."""
+    code: str
+    """For programs."""
+    retryable: bool
+    """Another try may help."""
+
+
 def refused(error: VoxwireError) -> Response:
-    body = {"detail": error.message, "code": error.code, "retryable": error.retryable}
-    return json_response(body, error.http_status, {**retry_headers(error), **closing(error)})
+    body = DetailAnswer(detail=error.message, code=error.code, retryable=error.retryable)
+    return json_response(body.model_dump(), error.http_status, {**retry_headers(error), **closing(error)})
 
 
 def invalid(error: ValidationError) -> Response:
     """A field of the body is missing or of the wrong kind. What the caller sent there is not repeated."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
-    detail = [{**one, "loc": ["body", *one["loc"]]} for one in found]
-    return json_response({"detail": detail, "code": BadRequest.code, "retryable": False}, 422)
+    detail = [FieldError(type=one["type"], loc=["body", *one["loc"]], msg=one["msg"]) for one in found]
+    return json_response(DetailAnswer(detail=detail, code=BadRequest.code, retryable=False).model_dump(), 422)
 
 
 def guarded(gateway: Gateway, dialect: str, handle: Handler) -> Handler:

@@ -8,12 +8,30 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.admission.auth import Keys, caller, presented
 from gateway.errors import VoxwireError
+
+
+class ErrorFields(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    code: str
+    """For programs."""
+    message: str
+    """A sentence for people."""
+    retryable: bool
+    """Another try may help."""
+
+
+class ErrorAnswer(BaseModel):
+    """The gateway's own form of an error."""
+
+    error: ErrorFields
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -26,9 +44,9 @@ def retry_headers(error: VoxwireError) -> dict[str, str]:
 
 
 def error_response(error: VoxwireError) -> Response:
-    """The gateway's own form: ``{"error": {"code", "message", "retryable"}}``."""
-    body = {"code": error.code, "message": error.message, "retryable": error.retryable}
-    return json_response({"error": body}, error.http_status, retry_headers(error))
+    """The gateway's own form, ``ErrorAnswer``."""
+    body = ErrorFields(code=error.code, message=error.message, retryable=error.retryable)
+    return json_response(ErrorAnswer(error=body).model_dump(), error.http_status, retry_headers(error))
 
 
 def authenticate(keys: Keys, connection: HTTPConnection) -> str:

@@ -1,0 +1,187 @@
+"""One OpenAPI 3.1 document of all routes that say what they do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+from starlette.routing import BaseRoute, compile_path
+
+from gateway import __version__
+from gateway.openapi.operation import ApiRoute, Content, Operation, Said, Tag
+
+Json = dict[str, Any]
+Mode = Literal["validation", "serialization"]
+"""Of what is taken, and of what is answered: a field with a default may be left out of the one, and is in the other."""
+
+_DESCRIPTION = """\
+Text goes in, speech comes out while it is being made. These are the HTTP routes; speech over a WebSocket, with text
+that is still being written, is the protocol at `/v1/stream`.
+
+Several APIs stand side by side, so that whatever a caller already speaks works: take the one that your client knows.
+"""
+
+_SCHEMES: Json = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "xApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "xiApiKey": {"type": "apiKey", "in": "header", "name": "xi-api-key"},
+    "query": {"type": "apiKey", "in": "query", "name": "api_key"},
+}
+
+
+def operations(routes: Iterable[BaseRoute]) -> list[ApiRoute]:
+    return [route for route in routes if isinstance(route, ApiRoute)]
+
+
+def document(routes: Iterable[BaseRoute], *, key_required: bool) -> Json:
+    """``routes`` as JSON; those that say nothing are left out. ``key_required``: this deployment has keys."""
+    told = operations(routes)
+    schemas = _Schemas(told)
+    paths: dict[str, Json] = {}
+    for route in told:
+        path, operation = _operation(route, schemas, key_required)
+        paths.setdefault(path, {})[route.method] = operation
+    tags = {route.operation.tag.name: route.operation.tag for route in told}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Voxwire", "version": __version__, "description": _DESCRIPTION},
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "tags": [{"name": tag.name, "description": tag.description} for tag in tags.values()],
+        "paths": paths,
+        "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
+    }
+
+
+# ---- one operation
+
+
+def _operation(route: ApiRoute, schemas: _Schemas, key_required: bool) -> tuple[str, Json]:
+    said = route.operation
+    _, path, parts = compile_path(route.path)
+    told: Json = {
+        "operationId": f"{route.method}_{re.sub(r'[^a-zA-Z0-9]+', '_', path).strip('_') or 'index'}",
+        "tags": [said.tag.name],
+        "summary": said.summary,
+        "responses": {str(status): _answer(answer, said, schemas) for status, answer in said.answers.items()},
+    }
+    if said.description:
+        told["description"] = said.description
+    if parameters := [*_path(said, list(parts), schemas), *_parameters(said, schemas)]:
+        told["parameters"] = parameters
+    if said.body:
+        told["requestBody"] = {"required": True, "content": _content(said.body, said.tag, "validation", schemas)}
+    if said.key:
+        told["security"] = [*({scheme: []} for scheme in _SCHEMES), *([] if key_required else [{}])]
+    return path, told
+
+
+def _answer(answer: Said, operation: Operation, schemas: _Schemas) -> Json:
+    told: Json = {"description": answer.description}
+    if answer.content:
+        told["content"] = _content(answer.content, operation.tag, "serialization", schemas)
+    if answer.headers:
+        told["headers"] = {
+            name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in answer.headers.items()
+        }
+    return told
+
+
+def _content(contents: Iterable[Content], tag: Tag, mode: Mode, schemas: _Schemas) -> Json:
+    told: Json = {}
+    for content in contents:
+        schema = {} if content.type is None else dict(schemas.of(tag, content.type, mode))
+        if content.description:
+            schema["description"] = content.description
+        told[content.media] = {"schema": schema} if schema else {}
+    return told
+
+
+# ---- parameters
+
+
+def _path(operation: Operation, parts: list[str], schemas: _Schemas) -> Iterator[Json]:
+    known = {} if operation.path is None else schemas.fields(operation.tag, operation.path)
+    for part in parts:
+        schema = known.get(part, {"type": "string", "minLength": 1})
+        yield _parameter(part, "path", schema, required=True)
+
+
+def _parameters(operation: Operation, schemas: _Schemas) -> Iterator[Json]:
+    for place, model in (("query", operation.query), ("header", operation.headers)):
+        if model is not None:
+            required = schemas.required(operation.tag, model)
+            for name, schema in schemas.fields(operation.tag, model).items():
+                yield _parameter(name, place, schema, required=name in required)
+
+
+def _parameter(name: str, place: str, schema: Json, *, required: bool) -> Json:
+    schema = _without_null(schema)
+    description = schema.pop("description", "")
+    told = {"name": name, "in": place, "required": required, "schema": schema}
+    return {**told, "description": description} if description else told
+
+
+def _without_null(schema: Json) -> Json:
+    """A parameter is there or is not: it has no null."""
+    found = {key: value for key, value in schema.items() if not (key == "default" and value is None)}
+    kinds = [kind for kind in found.pop("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        return {**kinds[0], **found}
+    return {**found, "anyOf": kinds} if kinds else found
+
+
+# ---- types
+
+
+class _Schemas:
+    """What pydantic says of the types of all operations. Types of one name in two APIs are kept apart."""
+
+    def __init__(self, routes: Iterable[ApiRoute]) -> None:
+        self.components: Json = {}
+        self._schemas: dict[tuple[str, int, Mode], Json] = {}
+        by_tag: dict[str, list[tuple[Any, Mode]]] = {}
+        for route in routes:
+            by_tag.setdefault(route.operation.tag.name, []).extend(_types(route.operation))
+        for tag, types in by_tag.items():
+            self._add(tag, types)
+
+    def of(self, tag: Tag, type_: Any, mode: Mode) -> Json:
+        return self._schemas[tag.name, id(type_), mode]
+
+    def fields(self, tag: Tag, model: Any) -> dict[str, Json]:
+        return dict(self._model(tag, model).get("properties", {}))
+
+    def required(self, tag: Tag, model: Any) -> set[str]:
+        return set(self._model(tag, model).get("required", ()))
+
+    def _model(self, tag: Tag, model: Any) -> Json:
+        schema = self.of(tag, model, "validation")
+        reference = schema.get("$ref")
+        return schema if reference is None else self.components[reference.rpartition("/")[2]]
+
+    def _add(self, tag: str, types: list[tuple[Any, Mode]]) -> None:
+        # By identity: a type such as ``list[Voice]`` may be made anew at each mention, and is kept by its operation.
+        wanted = {(id(type_), mode): type_ for type_, mode in types}
+        inputs = [(key, key[1], TypeAdapter(type_)) for key, type_ in wanted.items()]
+        schemas, definitions = TypeAdapter.json_schemas(
+            inputs, by_alias=True, ref_template=f"#/components/schemas/{tag}.{{model}}"
+        )
+        for key, mode in schemas:
+            self._schemas[tag, key[0], mode] = schemas[key, mode]
+        for name, schema in definitions.get("$defs", {}).items():
+            self.components[f"{tag}.{name}"] = schema
+
+
+def _types(operation: Operation) -> Iterator[tuple[Any, Mode]]:
+    for content in operation.body:
+        if content.type is not None:
+            yield content.type, "validation"
+    for model in (operation.path, operation.query, operation.headers):
+        if model is not None:
+            yield model, "validation"
+    for answer in operation.answers.values():
+        for content in answer.content:
+            if content.type is not None:
+                yield content.type, "serialization"

@@ -1,0 +1,137 @@
+"""How a route says what it takes and answers.
+
+The types are those that validate and that are answered with, so what is written cannot part from what is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.routing import Route
+
+from gateway.errors import (
+    BadMessage,
+    BadOption,
+    BadRequest,
+    EngineError,
+    Internal,
+    NothingToSpeak,
+    Overloaded,
+    RateLimited,
+    TextTooLong,
+    TimedOut,
+    Unauthorized,
+    UnknownProvider,
+    UnknownVoice,
+    UnsupportedFormat,
+    VoxwireError,
+)
+
+SPEAKING: tuple[type[VoxwireError], ...] = (
+    BadMessage,
+    BadRequest,
+    UnknownVoice,
+    UnknownProvider,
+    BadOption,
+    UnsupportedFormat,
+    NothingToSpeak,
+    TextTooLong,
+    Unauthorized,
+    RateLimited,
+    Internal,
+    EngineError,
+    Overloaded,
+    TimedOut,
+)
+"""What every route that speaks can refuse with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One API: its operations stand together, and so do the names of its types."""
+
+    name: str
+    """Short, of letters, digits, ``-`` and ``_``: it stands before the names of the types."""
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One form of a body."""
+
+    media: str
+    """The media type, without parameters; ``audio/*`` stands for several."""
+    type: Any = None
+    """What pydantic validates it with or makes it from: a model, or any other type. ``None``: bytes, such as sound."""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one status means."""
+
+    description: str
+    content: tuple[Content, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of headers that a program would read: what stands in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What one method of a route does."""
+
+    tag: Tag
+    summary: str
+    """A few words, as a heading."""
+    answers: Mapping[int, Said]
+    description: str = ""
+    """Markdown."""
+    body: tuple[Content, ...] = ()
+    """What it takes, in any of these forms."""
+    path: type[BaseModel] | None = None
+    """A field for each part of the path. Parts that have none are strings."""
+    query: type[BaseModel] | None = None
+    """A field for each parameter."""
+    headers: type[BaseModel] | None = None
+    """As ``query``; a field's alias is the header's name."""
+    key: bool = True
+    """Asks for an API key, where the deployment has any."""
+
+
+class ApiRoute(Route):
+    """A route for one method, which says what it does."""
+
+    def __init__(
+        self, path: str, endpoint: Callable[[Request], Awaitable[Any]], operation: Operation, method: str = "GET"
+    ) -> None:
+        super().__init__(path, endpoint, methods=[method])
+        self.method = method.lower()
+        self.operation = operation
+
+
+def json_content(type_: Any, description: str = "") -> tuple[Content, ...]:
+    return (Content("application/json", type_, description),)
+
+
+def refusals(form: Any, *errors: type[VoxwireError], **statuses: str) -> dict[int, Said]:
+    """The answers for ``errors``, by their statuses; ``form`` is the type of their body.
+
+    ``statuses`` are further ones, such as ``_422="a field is missing or of the wrong kind"``.
+    """
+    meanings: dict[int, list[str]] = {}
+    for error in errors:
+        meanings.setdefault(error.http_status, []).append(f"`{error.code}`")
+    for status, meaning in statuses.items():
+        meanings.setdefault(int(status.lstrip("_")), []).append(meaning)
+    return {
+        status: Said(", ".join(dict.fromkeys(meanings[status])), json_content(form), _advice(status))
+        for status in sorted(meanings)
+    }
+
+
+def _advice(status: int) -> dict[str, str]:
+    return {"Retry-After": "Whole seconds, where it is known."} if status in {429, 503} else {}

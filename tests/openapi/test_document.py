@@ -1,0 +1,31 @@
+"""The document as such: whole, valid, and about every route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openapi_spec_validator
+import pytest
+
+from gateway.app import create_app
+from gateway.config import Settings
+from gateway.openapi.document import document
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, Any]:
+    return document(create_app(Settings(_env_file=None)).routes, key_required=False)
+
+
+def test_it_is_valid_openapi(told: dict[str, Any]) -> None:
+    openapi_spec_validator.validate(told)
+
+
+def test_no_two_operations_have_one_id(told: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for path in told["paths"].values() for operation in path.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_type_is_used(told: dict[str, Any]) -> None:
+    text = str(told)
+    assert [name for name in told["components"]["schemas"] if f"#/components/schemas/{name}'" not in text] == []

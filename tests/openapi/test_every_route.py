@@ -1,0 +1,41 @@
+"""``/openapi.json`` holds what the routes do: schemathesis asks every one of them for right and for wrong things."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.engines import Making
+from tests.support.serving import Served
+from tests.support.thread_served import thread_served
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+)
+TAGS = ("health",)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with thread_served(engines=["mock_tone", "hibari", Making()]) as made:
+        yield made
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_an_api_answers_as_it_says(tag: str, served: Served, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{served.http}/openapi.json", "--include-tag", tag),
+        *("--checks", ",".join(CHECKS), "--max-examples", "25", "--seed", "1", "--generation-deterministic"),
+        *("--request-timeout", "60", "--continue-on-failure", "--warnings", "off", "--no-color"),
+    ]
+    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
