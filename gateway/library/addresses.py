@@ -43,7 +43,7 @@ def is_public(address: str) -> bool:
         found = ip_address(address)
     except ValueError:
         return False
-    if found.version == 6 and found not in _GLOBAL:
+    if found.version == 6 and (found.scope_id is not None or found not in _GLOBAL):
         return False
     return not any(found in network for network in _PRIVATE if _fits(network, found.version))
 

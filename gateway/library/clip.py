@@ -81,7 +81,7 @@ class Clips:
             await self.fetcher.close()
 
     async def _fetch(self, address: str) -> bytes:
-        # On a thread: the HTTP client takes a quarter of a second to import, and most gateways never need it.
+        # On a thread: it takes a while to import, and most gateways never need it.
         module = await asyncio.to_thread(import_module, "gateway.library.fetch")
         if self.fetcher is None:
             self.fetcher = module.Fetcher(self._most, ports=self._ports)

@@ -2,7 +2,8 @@
 
 Names are looked up here and each address they have is checked; the connection is then made to that very address, which
 is checked once more where its socket is made. Whatever a name says a moment later, or a redirect, or a number written
-in an unusual way, it goes through the same gate. Every fetch has a connector of its own: nothing is kept between two.
+in an unusual way, it goes through the same gate. Every request has a connection of its own, and nothing is kept between
+two.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Collection, Sequence
+import ssl
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager, suppress
+from ipaddress import ip_address
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from gateway.errors import BadUrl
 from gateway.library.addresses import LONGEST_URL, is_public
+from gateway.library.exchange import BrokenOff, Exchange, NotHttp
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +29,10 @@ MAX_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LOOKUPS = 4
 """Names that are looked up at a time. A lookup may take the system half a minute, and cannot be stopped."""
-_HEADERS = {"user-agent": "voxwire", "accept": "audio/*, video/*;q=0.5, */*;q=0.1", "accept-encoding": "identity"}
+_ADDRESSES = 4
+"""Of one name that are tried."""
+_PATIENCE = 4.0
+"""Seconds that one of them has, so that the next has some too."""
 _FORBIDDEN = "the URL does not lead to a public address"
 
 LookUp = Callable[[str], Sequence[str]]
@@ -42,7 +48,7 @@ def look_up(host: str) -> Sequence[str]:
 class Fetcher:
     """At most ``most`` bytes, in ``seconds`` from the call to the last byte; on no port but ``ports``.
 
-    ``look_up`` and ``allowed`` are for tests, which have no internet.
+    ``look_up``, ``allowed`` and ``tls`` are for tests, which have no internet.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Fetcher:
         ports: Collection[int] = (80, 443),
         look_up: LookUp = look_up,
         allowed: Callable[[str], bool] = is_public,
+        tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
         self._most = most
         self._seconds = seconds
@@ -60,6 +67,8 @@ class Fetcher:
         self._look_up = look_up
         self._allowed = allowed
         self._threads = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="look-up")
+        self._make_tls = tls
+        self._tls: ssl.SSLContext | None = None
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -67,55 +76,96 @@ class Fetcher:
     async def fetch(self, address: str) -> bytes:
         """The file there. Raises ``BadUrl``."""
         url = self._checked(address)
-        gate = _Gate(self._look_up, self._allowed, self._threads)
-        # No connection of an earlier fetch is used, and no name that was looked up before.
-        connector = aiohttp.TCPConnector(
-            resolver=gate, socket_factory=gate.socket, use_dns_cache=False, force_close=True, limit=1
-        )
         try:
-            async with (
-                asyncio.timeout(self._seconds),
-                aiohttp.ClientSession(
-                    connector=connector,
-                    cookie_jar=aiohttp.DummyCookieJar(),
-                    headers=_HEADERS,
-                    auto_decompress=False,
-                    timeout=aiohttp.ClientTimeout(total=None),
-                ) as session,
-            ):
-                return await self._follow(session, url)
+            async with asyncio.timeout(self._seconds):
+                return await self._follow(url)
         except TimeoutError:
             raise BadUrl(f"the file was not there within {self._seconds:g} seconds") from None
-        except aiohttp.ClientPayloadError:
+        except BrokenOff:
             raise BadUrl("the file broke off before its end") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            if gate.refused:
-                raise BadUrl(_FORBIDDEN) from None
+        except (NotHttp, OSError, ValueError) as error:
             log.info("a clip cannot be fetched (%s)", type(error).__name__)
             raise BadUrl("the server of this URL cannot be reached, or does not speak HTTP") from None
 
-    async def _follow(self, session: aiohttp.ClientSession, url: URL) -> bytes:
+    async def _follow(self, url: URL) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
-            async with session.get(url, allow_redirects=False) as response:
-                if response.status not in _REDIRECTS:
-                    return await self._read(response)
-                target = response.headers.get("location", "")
-            url = self._checked(target, url)
+            async with self._connected(url) as exchange:
+                status, headers = await exchange.head(url)
+                if status not in _REDIRECTS:
+                    return await self._read(exchange, status, headers)
+            url = self._checked(headers.get("location", [""])[0], url)
         raise BadUrl(f"the URL was redirected more than {MAX_REDIRECTS} times")
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        if response.status != 200:
-            raise BadUrl(f"the server of this URL answered with status {response.status}")
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+    async def _read(self, exchange: Exchange, status: int, headers: Mapping[str, list[str]]) -> bytes:
+        if status != 200:
+            raise BadUrl(f"the server of this URL answered with status {status}")
+        if any(value.strip().lower() != "identity" for value in headers.get("content-encoding", [])):
             raise BadUrl("the server of this URL sends the file compressed, without having been asked to")
-        if (response.content_length or 0) > self._most:
+        # One that is no number was refused by now.
+        if int(headers.get("content-length", ["0"])[0]) > self._most:
             raise self._too_large()
         body = bytearray()
-        async for piece in response.content.iter_any():
-            body += piece
-            if len(body) > self._most:
-                raise self._too_large()
+        async with aclosing(exchange.pieces()) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > self._most:
+                    raise self._too_large()
         return bytes(body)
+
+    # ---- connecting
+
+    @asynccontextmanager
+    async def _connected(self, url: URL) -> AsyncIterator[Exchange]:
+        """With the server of the URL; over with the block, whatever the server still sends."""
+        host, port = url.raw_host or "", url.port or 0
+        addresses = [host] if _is_address(host) else await self._looked_up(host)
+        for address in addresses:
+            self._check(address)
+        secure = await self._secure() if url.scheme == "https" else None
+        reader, writer = await asyncio.open_connection(
+            sock=await self._socket(addresses, port),
+            ssl=secure,
+            server_hostname=None if secure is None else host.rstrip("."),
+        )
+        try:
+            yield Exchange(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    async def _looked_up(self, host: str) -> Sequence[str]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, host)
+
+    async def _socket(self, addresses: Sequence[str], port: int) -> socket.socket:
+        """A socket that is connected to the first of the addresses that takes it. Raises ``OSError``."""
+        for address in addresses[:_ADDRESSES]:
+            with suppress(OSError):
+                async with asyncio.timeout(_PATIENCE):
+                    return await self._connect(address, port)
+        raise OSError("nobody is there")
+
+    async def _connect(self, address: str, port: int) -> socket.socket:
+        # Once more, where nothing comes between this and the connection.
+        self._check(address)
+        made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            made.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(made, (address, port))
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    async def _secure(self) -> ssl.SSLContext:
+        if self._tls is None:
+            # On a thread: it reads the authorities' certificates.
+            self._tls = await asyncio.to_thread(self._make_tls)
+        return self._tls
+
+    def _check(self, address: str) -> None:
+        if not self._allowed(address):
+            raise BadUrl(_FORBIDDEN)
+
+    # ---- what a URL may be
 
     def _too_large(self) -> BadUrl:
         return BadUrl(f"the file is larger than {self._most} bytes")
@@ -127,7 +177,8 @@ class Fetcher:
         try:
             url = URL(address) if base is None else base.join(URL(address))
             scheme, host, port = url.scheme, url.host, url.port
-        except ValueError:
+        except (ValueError, IndexError):
+            # The second is a fault of the parser's: http://x[]@
             raise BadUrl("this is no URL") from None
         if scheme not in {"http", "https"} or not host:
             raise BadUrl("the URL must begin with http:// or https://, and name a host")
@@ -142,48 +193,15 @@ class Fetcher:
         """Of a host that is a number, in whatever form the system takes (``127.1``, ``0x7f000001``, ``2130706433``)."""
         try:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):
             return
-        if not all(self._allowed(str(entry[4][0])) for entry in found):
-            raise BadUrl(_FORBIDDEN)
+        for entry in found:
+            self._check(str(entry[4][0]))
 
 
-class _Gate(AbstractResolver):
-    """Looks names up and makes sockets for one fetch, and lets none through to where it may not go."""
-
-    def __init__(self, look_up: LookUp, allowed: Callable[[str], bool], threads: ThreadPoolExecutor) -> None:
-        self.refused = False
-        self._look_up = look_up
-        self._allowed = allowed
-        self._threads = threads
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, host)
-        for address in found:
-            self._check(address)
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in found
-        ]
-
-    async def close(self) -> None: ...
-
-    def socket(self, info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
-        """For the address that is about to be connected to."""
-        family, kind, protocol, _, address = info
-        self._check(str(address[0]))
-        return socket.socket(family, kind, protocol)
-
-    def _check(self, address: str) -> None:
-        if not self._allowed(address):
-            self.refused = True
-            raise OSError(_FORBIDDEN)
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

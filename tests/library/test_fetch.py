@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from gateway.errors import BadUrl
 from gateway.library.addresses import LONGEST_URL
 from gateway.library.fetch import MAX_REDIRECTS, Fetcher
 from tests.support.web_server import (
+    CERTIFICATE,
     HOST,
     Names,
     WebServer,
@@ -22,6 +24,7 @@ from tests.support.web_server import (
     drip,
     endless,
     endless_head,
+    over_and_over,
     raw,
     redirect,
     silent,
@@ -176,6 +179,7 @@ async def test_no_way_of_writing_an_address_of_this_machine_leads_to_it(url: str
         ("http:///a", "http://"),
         ("http://", "http://"),
         ("http://[::1/a", "no URL"),
+        ("http://x[]@", "no URL"),
         ("data:audio/wav;base64,UklGRg==", "http://"),
         ("file:///etc/passwd", "http://"),
         ("ftp://web.test/a", "http://"),
@@ -200,6 +204,7 @@ async def test_without_a_port_nothing_is_fetched() -> None:
     await fetcher.close()
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 MISBEHAVING = {
     "slow drip": (drip, "within 0.5 seconds"),
     "says nothing": (silent, "within 0.5 seconds"),
@@ -215,6 +220,15 @@ MISBEHAVING = {
     "hangs up": (raw(b""), "cannot be reached"),
     "endless head": (endless_head, "cannot be reached"),
     "long line": (raw(b"HTTP/1.1 200 OK\r\nx: " + b"x" * 100_000 + b"\r\n\r\n"), "cannot be reached"),
+    "interim answers for ever": (over_and_over(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "does not speak HTTP"),
+    "chunks of a byte": (over_and_over(CHUNKED, b"1\r\nx\r\n"), "does not speak HTTP"),
+    "a chunk's mark for ever": (over_and_over(CHUNKED + b"1;", b"x" * 1000), "does not speak HTTP"),
+    "trailers for ever": (over_and_over(CHUNKED + b"0\r\n", b"x: y\r\n"), "does not speak HTTP"),
+    "redirect to what no parser takes": (redirect("http://x[]@"), "no URL"),
+    "two compressions": (
+        raw(b"HTTP/1.1 200 OK\r\ncontent-encoding: identity\r\ncontent-encoding: gzip\r\ncontent-length: 1\r\n\r\nx"),
+        "compressed",
+    ),
     "bad chunks": (raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"), "cannot be reached"),
 }
 
@@ -267,3 +281,92 @@ async def test_names_are_looked_up_as_this_machine_does() -> None:
     fetcher = Fetcher(MOST)
     assert "public address" in await refused(fetcher, "http://localhost/")
     await fetcher.close()
+
+
+# ---- over TLS
+
+
+@pytest.fixture
+async def safe() -> AsyncIterator[WebServer]:
+    async with web_server(tls=True) as made:
+        made.paths["/clip.wav"] = answer(BODY)
+        yield made
+
+
+def trusting() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(CERTIFICATE))
+
+
+async def test_a_file_is_fetched_over_tls(safe: WebServer) -> None:
+    async with fetching(safe, tls=trusting) as fetcher:
+        assert await fetcher.fetch(safe.url("/clip.wav")) == BODY
+
+
+async def test_a_server_for_which_nobody_vouches_is_not_asked(safe: WebServer) -> None:
+    async with fetching(safe) as fetcher:
+        await refused(fetcher, safe.url("/clip.wav"))
+    assert safe.asked == []
+
+
+async def test_a_server_that_has_the_certificate_of_another_is_not_asked(safe: WebServer) -> None:
+    async with fetching(safe, look_up=Names(other=[["127.0.0.1"]]), tls=trusting) as fetcher:
+        await refused(fetcher, safe.url("/clip.wav", "other.test"))
+    assert safe.asked == []
+
+
+async def test_a_handshake_that_hangs_is_given_up_with_its_connection() -> None:
+    came, gone = asyncio.Event(), asyncio.Event()
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.set()
+        while await reader.read(1000):
+            pass
+        gone.set()
+        writer.close()
+
+    server = await asyncio.start_server(deaf, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    fetcher = Fetcher(MOST, seconds=0.3, look_up=Names(), allowed=the_test_server_is_public, ports=(port,))
+    assert "within 0.3 seconds" in await refused(fetcher, f"https://web.test:{port}/")
+    await came.wait()
+    await asyncio.wait_for(gone.wait(), 10.0)
+    await fetcher.close()
+    server.close()
+
+
+# ---- what goes out
+
+
+@pytest.mark.parametrize(
+    "path", ["/a\r\nX-More: 1", "/a b", "/\u2028", "/a%0d%0aX-More:1", "/a?b=\r\nX-More: 1", "/\x00"]
+)
+async def test_nothing_in_a_url_adds_a_header(web: WebServer, path: str) -> None:
+    async with fetching(web) as fetcher:
+        await refused(fetcher, web.url(path))
+    (head,) = web.heads
+    assert [line.partition(":")[0].lower() for line in head.split("\r\n")[1:-2]] == [
+        "host",
+        "user-agent",
+        "accept",
+        "accept-encoding",
+        "connection",
+    ]
+
+
+async def test_the_environment_names_no_proxy(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with web_server() as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url("", "127.0.0.1"))
+        async with fetching(web) as fetcher:
+            assert await fetcher.fetch(web.url("/clip.wav")) == BODY
+        assert proxy.heads == []
+
+
+async def test_where_the_first_address_takes_no_connection_the_next_is_asked(web: WebServer) -> None:
+    names = Names(several=[["::ffff:127.0.0.9", "127.0.0.9", "127.0.0.1"]])
+
+    def ours(address: str) -> bool:
+        return True
+
+    async with fetching(web, look_up=names, allowed=ours) as fetcher:
+        assert await fetcher.fetch(web.url("/clip.wav", "several.test")) == BODY

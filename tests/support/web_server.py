@@ -4,12 +4,16 @@ lead to it, and to elsewhere."""
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HOST = "web.test"
 """The name under which tests reach it."""
+CERTIFICATE = Path(__file__).with_name("web_test.pem")
+"""Of that name, vouched for by nobody but itself; and its key."""
 
 
 def answer(body: bytes = b"", status: str = "200 OK", length: int | None = None, **headers: str) -> Behave:
@@ -66,6 +70,18 @@ async def endless_head(_: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         await writer.drain()
 
 
+def over_and_over(head: bytes, piece: bytes) -> Behave:
+    """``head``, and then ``piece`` as often as it is taken."""
+
+    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while True:
+            writer.write(piece * max(1, 65_536 // len(piece)))
+            await writer.drain()
+
+    return behave
+
+
 class WebServer:
     """``paths`` may be changed at any time; ``asked`` are the paths that were asked for, and ``open`` connections."""
 
@@ -75,12 +91,13 @@ class WebServer:
         self.heads: list[str] = []
         self.open = 0
         self.port = 0
+        self.scheme = "http"
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
         self._closed.set()
 
     def url(self, path: str, host: str = HOST) -> str:
-        return f"http://{host}:{self.port}{path}"
+        return f"{self.scheme}://{host}:{self.port}{path}"
 
     async def quiet(self) -> None:
         """Until nobody is connected."""
@@ -115,9 +132,14 @@ class WebServer:
 
 
 @asynccontextmanager
-async def web_server() -> AsyncIterator[WebServer]:
+async def web_server(*, tls: bool = False) -> AsyncIterator[WebServer]:
     made = WebServer()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    context = None
+    if tls:
+        made.scheme = "https"
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(CERTIFICATE)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=context)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made
