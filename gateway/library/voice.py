@@ -23,26 +23,30 @@ MAX_TRANSCRIPT = 2000
 _LONGEST_ID = 64
 _BREAKS = re.compile(r"[^a-z0-9]+")
 
-VoiceId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\z")]
+# In pydantic's patterns, as in JSON Schema's, ``$`` is the very end, not the place before a last line break.
+VoiceId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """What a voice is called where one is spoken with."""
 VoiceName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^\P{Cc}*\z")
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
 ]
 """Anything that is written in one line."""
-Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}\z")]
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}$")]
 """A BCP 47 tag, about."""
 
 
 class Wish(BaseModel):
-    """What a caller says of a voice that is to be made. ``id`` is made from the name where it is left out; ``provider``
-    is the engine to speak with it, else the first that can."""
+    """What a caller says of a voice that is to be made."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     name: VoiceName
+    """For people."""
     id: VoiceId | None = None
+    """What it is to be called where it is spoken with; made from the name where it is left out."""
     provider: str | None = Field(None, max_length=256)
+    """The engine to speak with it; the first that can where it is left out."""
     language: Language | None = None
+    """A BCP 47 tag."""
 
 
 class LibraryVoice(BaseModel):

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from gateway.dialects.voice_library import VoiceAnswer
+from gateway.dialects.voice_library.bodies import VoiceAnswer
 from gateway.library.fetch import Fetcher
 from providers.base import BadClip, EngineUnavailable
 from tests.support.engines import Making, Mark, Raise, Scripted, Wait

@@ -19,9 +19,8 @@ CHECKS = (
     "content_type_conformance",
     "response_headers_conformance",
     "response_schema_conformance",
-    "unsupported_method",
 )
-TAGS = ("health",)
+TAGS = ("health", "voices")
 
 
 @pytest.fixture(scope="module")

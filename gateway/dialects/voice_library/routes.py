@@ -1,26 +1,26 @@
-"""The gateway's own routes for the voice library: ``POST /v1/voices`` and ``/v1/voices/library``. ``docs/voices.md``
-describes them. Everywhere else a voice of the library is named as any other voice is."""
+"""The routes."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from gateway.admission.auth import caller
 from gateway.dialects.body import closing, read_object
 from gateway.dialects.multipart import Form, is_form, read_form
 from gateway.dialects.refusal import authenticate, error_response, json_response
+from gateway.dialects.voice_library import operations
+from gateway.dialects.voice_library.bodies import NamedVoice, VoiceAnswer, VoiceBody, VoiceForm, VoicesAnswer
 from gateway.errors import BadRequest, VoxwireError
-from gateway.library import Base64, LibraryVoice, Source, Url, Wish
-from gateway.library.addresses import LONGEST_URL
+from gateway.library import LibraryVoice
 from gateway.library.clip import MAX_BASE64
-from gateway.library.voice import MAX_DESCRIPTION, MAX_TRANSCRIPT
+from gateway.openapi import ApiRoute
 from gateway.runtime import Gateway
 
 DIALECT = "voice_library"
@@ -28,77 +28,6 @@ _AROUND = 65_536
 """Bytes that a request may have beside its clip."""
 CLIP = "clip"
 """The field of a form that has the file."""
-
-
-# ---- requests
-
-
-class ClipBody(BaseModel):
-    """Where the sound is: in here, or at an address."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    base64: str | None = None
-    url: str | None = Field(None, max_length=LONGEST_URL)
-
-    @model_validator(mode="after")
-    def _one(self) -> ClipBody:
-        if (self.base64 is None) == (self.url is None):
-            raise ValueError("say 'base64' or 'url', and not both")
-        return self
-
-    @property
-    def source(self) -> Source:
-        return Base64(self.base64) if self.base64 is not None else Url(self.url or "")
-
-
-class VoiceBody(Wish):
-    """What ``POST /v1/voices`` takes as JSON. A form has the same fields, and the file in ``clip``."""
-
-    description: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = Field(
-        None, max_length=MAX_DESCRIPTION
-    )
-    clip: ClipBody | None = None
-    transcript: str | None = Field(None, max_length=MAX_TRANSCRIPT)
-    """What is said in the clip. Some engines make a better voice where they know it."""
-
-    @model_validator(mode="after")
-    def _one(self) -> VoiceBody:
-        if (self.description is None) == (self.clip is None):
-            raise ValueError("say 'description' or 'clip', and not both")
-        return self
-
-
-class VoiceForm(Wish):
-    """The fields of a form that has a file in ``clip``."""
-
-    transcript: str | None = Field(None, max_length=MAX_TRANSCRIPT)
-
-
-# ---- answers
-
-
-class VoiceAnswer(BaseModel):
-    """One voice of the library."""
-
-    id: str
-    """What it is called where it is spoken with."""
-    name: str
-    provider: str
-    kind: Literal["cloned", "designed"]
-    language: str
-    sample_rate_hz: int
-    gender: str | None
-    description: str | None
-    created: datetime
-    bytes: int
-    """That it takes in the library."""
-    available: bool
-    """Its engine is here and can speak."""
-
-
-class VoicesAnswer(BaseModel):
-    voices: list[VoiceAnswer]
 
 
 def answer(gateway: Gateway, voice: LibraryVoice) -> VoiceAnswer:
@@ -199,14 +128,17 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         return _json(VoicesAnswer(voices=[answer(gateway, voice) for voice in found]))
 
     async def one(request: Request) -> Response:
-        owner, voice = caller.get(), str(request.path_params["voice"])
-        if request.method == "DELETE":
-            await gateway.library.remove(owner, voice)
-            return Response(status_code=204)
-        return _json(answer(gateway, gateway.library.get(owner, voice)))
+        asked = NamedVoice.model_validate(request.path_params)
+        return _json(answer(gateway, gateway.library.get(caller.get(), asked.voice)))
+
+    async def remove(request: Request) -> Response:
+        asked = NamedVoice.model_validate(request.path_params)
+        await gateway.library.remove(caller.get(), asked.voice)
+        return Response(status_code=204)
 
     return [
-        Route("/v1/voices", guarded(create), methods=["POST"]),
-        Route("/v1/voices/library", guarded(list_voices)),
-        Route("/v1/voices/library/{voice}", guarded(one), methods=["GET", "DELETE"]),
+        ApiRoute("/v1/voices", guarded(create), operations.CREATE, "POST"),
+        ApiRoute("/v1/voices/library", guarded(list_voices), operations.LIST),
+        ApiRoute("/v1/voices/library/{voice}", guarded(one), operations.GET),
+        ApiRoute("/v1/voices/library/{voice}", guarded(remove), operations.DELETE, "DELETE"),
     ]
