@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from starlette.routing import BaseRoute, compile_path
 
 from gateway import __version__
@@ -102,7 +102,7 @@ def _content(contents: Iterable[Content], tag: Tag, mode: Mode, schemas: _Schema
 
 
 def _path(operation: Operation, parts: list[str], schemas: _Schemas) -> Iterator[Json]:
-    known = {} if operation.path is None else schemas.fields(operation.tag, operation.path)
+    known: Json = {} if operation.path is None else schemas.fields(operation.tag, operation.path)[0]
     for part in parts:
         schema = known.get(part, {"type": "string", "minLength": 1})
         yield _parameter(part, "path", schema, required=True)
@@ -111,8 +111,8 @@ def _path(operation: Operation, parts: list[str], schemas: _Schemas) -> Iterator
 def _parameters(operation: Operation, schemas: _Schemas) -> Iterator[Json]:
     for place, model in (("query", operation.query), ("header", operation.headers)):
         if model is not None:
-            required = schemas.required(operation.tag, model)
-            for name, schema in schemas.fields(operation.tag, model).items():
+            fields, required = schemas.fields(operation.tag, model)
+            for name, schema in fields.items():
                 yield _parameter(name, place, schema, required=name in required)
 
 
@@ -150,37 +150,33 @@ class _Schemas:
     def of(self, tag: Tag, type_: Any, mode: Mode) -> Json:
         return self._schemas[tag.name, id(type_), mode]
 
-    def fields(self, tag: Tag, model: Any) -> dict[str, Json]:
-        return dict(self._model(tag, model).get("properties", {}))
-
-    def required(self, tag: Tag, model: Any) -> set[str]:
-        return set(self._model(tag, model).get("required", ()))
-
-    def _model(self, tag: Tag, model: Any) -> Json:
-        schema = self.of(tag, model, "validation")
-        reference = schema.get("$ref")
-        return schema if reference is None else self.components[reference.rpartition("/")[2]]
+    def fields(self, tag: Tag, model: type[BaseModel]) -> tuple[dict[str, Json], set[str]]:
+        """A schema for each, and which of them must be there. The model has no name of its own in the document."""
+        schema = model.model_json_schema(ref_template=_template(tag.name))
+        self._define(tag.name, schema)
+        return schema.get("properties", {}), set(schema.get("required", ()))
 
     def _add(self, tag: str, types: list[tuple[Any, Mode]]) -> None:
         # By identity: a type such as ``list[Voice]`` may be made anew at each mention, and is kept by its operation.
         wanted = {(id(type_), mode): type_ for type_, mode in types}
         inputs = [(key, key[1], TypeAdapter(type_)) for key, type_ in wanted.items()]
-        schemas, definitions = TypeAdapter.json_schemas(
-            inputs, by_alias=True, ref_template=f"#/components/schemas/{tag}.{{model}}"
-        )
+        schemas, definitions = TypeAdapter.json_schemas(inputs, ref_template=_template(tag))
         for key, mode in schemas:
             self._schemas[tag, key[0], mode] = schemas[key, mode]
-        for name, schema in definitions.get("$defs", {}).items():
-            self.components[f"{tag}.{name}"] = schema
+        self._define(tag, definitions)
+
+    def _define(self, tag: str, schema: Json) -> None:
+        self.components.update((f"{tag}.{name}", found) for name, found in schema.get("$defs", {}).items())
+
+
+def _template(tag: str) -> str:
+    return f"#/components/schemas/{tag}.{{model}}"
 
 
 def _types(operation: Operation) -> Iterator[tuple[Any, Mode]]:
     for content in operation.body:
         if content.type is not None:
             yield content.type, "validation"
-    for model in (operation.path, operation.query, operation.headers):
-        if model is not None:
-            yield model, "validation"
     for answer in operation.answers.values():
         for content in answer.content:
             if content.type is not None:
