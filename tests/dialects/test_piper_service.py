@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from gateway.dialects.piper_service.bodies import SpeechAnswer
 from providers.base import EngineFailed, EngineUnavailable, Voice
 from tests.support import asking
 from tests.support.asking import b64, client, empty, pcm_of_wav, spoken_natively, until, wav_of
@@ -151,6 +152,15 @@ async def test_ping_and_the_voices() -> None:
         '{"id":"amy","name":"Amy","language":"en-GB","gender":"neutral","provider":"piper"},'
         '{"id":"one","name":"One","language":"en-US","gender":"neutral","provider":"scripted"}]}'
     )
+
+
+@pytest.mark.parametrize("path", JSON_ROUTES)
+@pytest.mark.parametrize("format_", ["wav", "mp3", "webm"])
+async def test_the_json_is_what_its_model_says(path: str, format_: str) -> None:
+    async with serving(engines=[Scripted()]) as served:
+        said = (await post(served, path, {**HELLO, "format": format_})).json()
+    read = SpeechAnswer.model_validate(said, strict=True)
+    assert (set(said), read.format, read.duration) == (set(SpeechAnswer.model_fields), format_, 0.2)
 
 
 # ---- one sound, whichever way

@@ -20,7 +20,7 @@ CHECKS = (
     "response_headers_conformance",
     "response_schema_conformance",
 )
-TAGS = ("health", "voices")
+TAGS = ("health", "voices", "volcengine-concurrentpiper_service")
 
 
 @pytest.fixture(scope="module")
