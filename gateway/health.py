@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -47,7 +47,7 @@ class HealthAnswer(BaseModel):
 
     status: Literal["healthy", "unhealthy"]
     version: str
-    timestamp: datetime
+    timestamp: str = Field(json_schema_extra={"format": "date-time"})
     client_initialized: bool
 
 
@@ -67,7 +67,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         said = HealthAnswer(
             status="healthy" if ready else "unhealthy",
             version=__version__,
-            timestamp=datetime.fromtimestamp(gateway.clock.wall(), UTC),
+            timestamp=datetime.fromtimestamp(gateway.clock.wall(), UTC).isoformat(),
             client_initialized=ready,
         )
         return _json(said, 200 if ready else 503)
