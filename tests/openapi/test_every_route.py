@@ -20,7 +20,12 @@ CHECKS = (
     "response_headers_conformance",
     "response_schema_conformance",
 )
-TAGS = ("health", "voices", "volcengine-concurrentpiper_service")
+TAGS = (
+    "health",
+    "voices",
+    "volcengine-concurrent",
+    "piper_service",
+)
 
 
 @pytest.fixture(scope="module")
