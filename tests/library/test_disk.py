@@ -86,7 +86,7 @@ async def test_what_is_not_even_a_file_is_left_alone(tmp_path: Path, store: Disk
         await again.open()
         assert await ids(again) == ["anna"]
         await again.close()
-    assert f"{'0' * 32}.voice" in os.listdir(folder)
+    assert f"{'0' * 32}.voice" in [path.name for path in folder.iterdir()]
 
 
 async def test_a_lock_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
