@@ -24,17 +24,30 @@ FORMATS: dict[str, str] = {
 class Task(BaseModel):
     """One text. ``prompt`` asks for an answer of today's form, ``text`` for one of the older form."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(
+        extra="ignore",
+        use_attribute_docstrings=True,
+        json_schema_extra={"oneOf": [{"required": ["prompt"]}, {"required": ["text"]}]},
+    )
 
     prompt: str | None = Field(None, max_length=MAX_CHARACTERS)
+    """What is to be spoken."""
     output_filename: str | None = Field(None, max_length=256)
+    """Of the file in the answer; its ending says what kind of file, ``mp3`` where there is none."""
     text: str | None = Field(None, max_length=MAX_CHARACTERS)
+    """What is to be spoken, in the older form."""
     task_id: str | int | None = None
+    """Comes back in the answer of the older form."""
     voice_type: str | None = Field(None, max_length=256)
+    """A voice of any engine."""
     speed: float | None = Field(None, validation_alias=AliasChoices("speed", "speed_ratio"))
+    """1 is the voice's own. Also ``speed_ratio``."""
     volume: float | None = Field(None, validation_alias=AliasChoices("volume", "volume_ratio"))
+    """1 is the voice's own. Also ``volume_ratio``."""
     pitch: float | None = Field(None, gt=0, le=100, validation_alias=AliasChoices("pitch", "pitch_ratio"))
-    encoding: str | None = None
+    """A ratio of frequencies: 2 is an octave up. Also ``pitch_ratio``."""
+    encoding: str | None = Field(None, json_schema_extra={"examples": list(FORMATS)})
+    """What kind of file, whatever its name says."""
 
     @model_validator(mode="after")
     def _said_once(self) -> Task:
@@ -69,6 +82,8 @@ class Task(BaseModel):
 
 
 class Credentials(BaseModel):
+    """The caller's own account with Volcano Engine: both, or neither."""
+
     model_config = ConfigDict(extra="ignore")
 
     volcengine_tts_appid: str = Field("", max_length=256)
@@ -78,18 +93,30 @@ class Credentials(BaseModel):
 class BatchBody(BaseModel):
     """What ``POST /generate-batch`` takes."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
     tasks: list[Task] = Field(min_length=1, max_length=MAX_TASKS)
     credentials: Credentials | None = None
     external_semaphore_id: str | None = Field(None, max_length=200)
+    """A semaphore of ``/external-semaphores``, of which each task takes a place while it is spoken."""
 
 
 class SemaphoreBody(BaseModel):
     """What ``POST /external-semaphores`` takes."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
     semaphore_id: str = Field(min_length=1, max_length=200)
+    """Its name."""
     max_concurrent: int = Field(ge=1, le=1_000_000)
+    """Its places."""
     description: str = Field("", max_length=1000)
+
+
+class NamedSemaphore(BaseModel):
+    """The path of one semaphore."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    name: str = Field(min_length=1)
+    """Its name, as it was made; slashes may stand in it."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
-from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -44,13 +43,43 @@ _ADVICE = {
 }
 
 
-def refused(error: VoxwireError, extra: Mapping[str, Any] | None = None) -> Response:
-    """An error in the earlier service's form."""
-    code = "AUTH_FAILED" if isinstance(error, Unauthorized) else error.code
-    body = {"detail": error.message, "error_code": code, **(extra or {})}
-    if advice := _ADVICE.get(type(error)):
-        body["suggested_action"] = advice
-    return json_response(body, error.http_status, {**retry_headers(error), **closing(error)})
+class RefusalAnswer(BaseModel):
+    """An error, in the earlier service's form."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    detail: str
+    """A sentence for people."""
+    error_code: str
+    """For programs."""
+    suggested_action: str | None = None
+    available_semaphores: list[str] | None = None
+    """The semaphores that there are, where none has the name that was asked for."""
+
+
+class CallerHeaders(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    admin_api_key: str | None = Field(None, alias="Admin-API-Key")
+    """The admin's key, which opens as an API key does."""
+
+
+class AdminHeaders(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    admin_api_key: str = Field(alias="Admin-API-Key")
+    """The admin's key."""
+
+
+def refused(error: VoxwireError, available: list[str] | None = None) -> Response:
+    body = RefusalAnswer(
+        detail=error.message,
+        error_code="AUTH_FAILED" if isinstance(error, Unauthorized) else error.code,
+        suggested_action=_ADVICE.get(type(error)),
+        available_semaphores=available,
+    )
+    headers = {**retry_headers(error), **closing(error)}
+    return json_response(body.model_dump(exclude_none=True), error.http_status, headers)
 
 
 def admin_key(gateway: Gateway) -> str:

@@ -8,14 +8,15 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from gateway.dialects.body import read_object
 from gateway.dialects.detail import invalid
 from gateway.dialects.refusal import authenticate, json_response
 from gateway.dialects.responder import Answer, FileForm
+from gateway.dialects.volcengine_concurrent import operations
 from gateway.dialects.volcengine_concurrent.answers import writing_for
-from gateway.dialects.volcengine_concurrent.bodies import MAX_BYTES, BatchBody, SemaphoreBody
+from gateway.dialects.volcengine_concurrent.bodies import MAX_BYTES, BatchBody, NamedSemaphore, SemaphoreBody
 from gateway.dialects.volcengine_concurrent.callers import (
     AdminRequired,
     SemaphoreExists,
@@ -24,8 +25,16 @@ from gateway.dialects.volcengine_concurrent.callers import (
     is_admin,
     refused,
 )
+from gateway.dialects.volcengine_concurrent.semaphores import (
+    SemaphoreGone,
+    SemaphoreMade,
+    SemaphoresAnswer,
+    described,
+    missing,
+)
 from gateway.dialects.volcengine_concurrent.speaking import DIALECT, Batch
 from gateway.errors import BadRequest, VoxwireError
+from gateway.openapi import ApiRoute
 from gateway.runtime import Gateway
 
 Handler = Callable[[Request], Awaitable[Response | Answer]]
@@ -50,10 +59,10 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
 
         return endpoint
 
-    async def _available(error: VoxwireError) -> dict[str, Any]:
+    async def _available(error: VoxwireError) -> list[str] | None:
         if not isinstance(error, SemaphoreNotFound):
-            return {}
-        return {"available_semaphores": [made.name for made in await capacities.list()]}
+            return None
+        return [made.name for made in await capacities.list()]
 
     def admin(handle: Handler) -> Handler:
         async def checked(request: Request) -> Response | Answer:
@@ -74,7 +83,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         if body.external_semaphore_id is not None:
             semaphore = await capacities.get(body.external_semaphore_id)
             if semaphore is None:
-                raise SemaphoreNotFound("External semaphore not found or access denied.")
+                raise missing()
         writing = writing_for(request.headers.get("accept", ""))
         produce = Batch(gateway, body, account, semaphore).produce(writing)
         form = FileForm(DIALECT, writing.headers, refused)
@@ -86,38 +95,27 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         if await capacities.get(body.semaphore_id) is not None:
             raise SemaphoreExists("There is a semaphore of this name already: delete it first.")
         await capacities.define(body.semaphore_id, body.max_concurrent, body.description)
-        return json_response({**await described(body.semaphore_id), "status": "created"})
-
-    async def described(name: str) -> dict[str, Any]:
-        made = next((made for made in await capacities.list() if made.name == name), None)
-        capacity = await capacities.get(name)
-        if made is None or capacity is None:
-            raise SemaphoreNotFound("External semaphore not found or access denied.")
-        return {
-            "semaphore_id": made.name,
-            "max_concurrent": made.places,
-            "available_slots": max(0, made.places - capacity.taken),
-            "waiting": capacity.waiting,
-            "description": made.description,
-        }
+        found = await described(capacities, body.semaphore_id)
+        return json_response(SemaphoreMade(**found.model_dump()).model_dump())
 
     async def list_all(_: Request) -> Response:
-        found = [await described(made.name) for made in await capacities.list()]
-        return json_response({"external_semaphores": found, "total_count": len(found)})
+        found = [await described(capacities, made.name) for made in await capacities.list()]
+        return json_response(SemaphoresAnswer(external_semaphores=found, total_count=len(found)).model_dump())
 
     async def one(request: Request) -> Response:
-        return json_response(await described(request.path_params["name"]))
+        asked = NamedSemaphore.model_validate(request.path_params)
+        return json_response((await described(capacities, asked.name)).model_dump())
 
     async def remove(request: Request) -> Response:
-        name: str = request.path_params["name"]
-        if not await capacities.remove(name):
-            raise SemaphoreNotFound("External semaphore not found or access denied.")
-        return json_response({"semaphore_id": name, "status": "deleted"})
+        asked = NamedSemaphore.model_validate(request.path_params)
+        if not await capacities.remove(asked.name):
+            raise missing()
+        return json_response(SemaphoreGone(semaphore_id=asked.name).model_dump())
 
     return [
-        Route("/generate-batch", guarded(generate), methods=["POST"]),
-        Route("/external-semaphores", admin(create), methods=["POST"]),
-        Route("/external-semaphores", admin(list_all), methods=["GET"]),
-        Route("/external-semaphores/{name:path}", admin(one), methods=["GET"]),
-        Route("/external-semaphores/{name:path}", admin(remove), methods=["DELETE"]),
+        ApiRoute("/generate-batch", guarded(generate), operations.GENERATE, "POST"),
+        ApiRoute("/external-semaphores", admin(create), operations.CREATE, "POST"),
+        ApiRoute("/external-semaphores", admin(list_all), operations.LIST),
+        ApiRoute("/external-semaphores/{name:path}", admin(one), operations.GET),
+        ApiRoute("/external-semaphores/{name:path}", admin(remove), operations.DELETE, "DELETE"),
     ]
