@@ -11,11 +11,10 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 
-from gateway import __version__, health
+from gateway import health, index
 from gateway.config import Settings
 from gateway.dialects import (
     native,
@@ -27,7 +26,7 @@ from gateway.dialects import (
     voice_library,
     volcengine_concurrent,
 )
-from gateway.dialects.refusal import error_response, json_response
+from gateway.dialects.refusal import error_response
 from gateway.errors import VoxwireError
 from gateway.openapi.routes import routes as openapi_routes
 from gateway.runtime import Gateway
@@ -58,7 +57,7 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
         finally:
             await gateway.close()
 
-    routes: list[BaseRoute] = [*health.routes(gateway), *_page(gateway)]
+    routes: list[BaseRoute] = [*health.routes(gateway), *index.routes(gateway, _web_folder())]
     for dialect in DIALECTS:
         routes.extend(dialect(gateway))
     routes.extend(openapi_routes(tuple(routes), _web_folder() / "docs.html", key_required=gateway.keys.required))
@@ -85,33 +84,6 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
 async def _on_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, VoxwireError)
     return error_response(error)
-
-
-def _page(gateway: Gateway) -> list[BaseRoute]:
-    """The browser's page and its modules; JSON for whoever does not ask for HTML."""
-    folder = _web_folder()
-
-    async def index(request: Request) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
-            return FileResponse(folder / "index.html", headers={"cache-control": "no-cache", "vary": "accept"})
-        return json_response(
-            {
-                "name": "voxwire",
-                "service": "Voxwire",
-                "status": "healthy",
-                "version": __version__,
-                "stream": "/v1/stream",
-                "voices": "/v1/voices",
-                "speech": "/v1/audio/speech",
-                "health": "/healthz",
-                "metrics": "/metrics",
-                "endpoints": orpheus_fastapi.ENDPOINTS,
-                **await volcengine_concurrent.status(gateway),
-            },
-            headers={"vary": "accept"},
-        )
-
-    return [Route("/", index), Mount("/static", StaticFiles(directory=folder))]
 
 
 def _web_folder() -> Path:

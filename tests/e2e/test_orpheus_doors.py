@@ -22,7 +22,7 @@ import pytest
 import pytest_asyncio
 
 from gateway import doctor
-from gateway.dialects.orpheus_fastapi import FRAME_MS
+from gateway.dialects.orpheus_fastapi.speaking import FRAME_MS
 from providers.orpheus.engine import Orpheus
 from tests.support.asking import client, pcm_of_wav, post, spoken_natively, until
 from tests.support.duplex import duplex
