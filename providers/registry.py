@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, cast
 
@@ -131,7 +132,7 @@ class Providers:
     constructor arguments by the same names. An engine that cannot start keeps its error for whoever asks
     for it; the others run. ``start_timeout`` (seconds) bounds each one's start. ``preload`` names the engines that are
     loaded by ``start``, ``None`` means all of them; the others are loaded by the first who holds them. One that nobody
-    has held for ``idle`` seconds is unloaded; 0 means never.
+    has held for ``idle`` seconds is unloaded; 0 means never. ``isolated`` names those that get a process of their own.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Providers:
         start_timeout: float | None = None,
         preload: Collection[str] | None = None,
         idle: float = 0.0,
+        isolated: Collection[str] = (),
     ) -> None:
         if not engines:
             raise ValueError("a gateway needs at least one engine")
@@ -149,6 +151,7 @@ class Providers:
         self._start_timeout = start_timeout
         self._preload = preload
         self._idle = idle
+        self._isolated = isolated
         self._engines = [self._engine(engine) for engine in engines]
 
     async def start(self) -> None:
@@ -222,13 +225,20 @@ class Providers:
         async def make() -> Provider:
             if not isinstance(engine, str):
                 return engine
-            # Importing an engine may take seconds.
-            imports = Lane(1, f"import-{engine}")
-            try:
-                kind = await imports.run(resolve, engine)
-            finally:
-                await imports.close()
-            return _checked(engine, kind(**self._options.get(engine, {})))
+            if engine not in self._isolated:
+                return await self._load(engine)
+            from providers.isolated.engine import isolate
+
+            return await isolate(engine, self._options.get(engine, {}), partial(self._load, engine))
 
         name = engine if isinstance(engine, str) else engine.id
         return Engine(name, make, start_timeout=self._start_timeout, idle=self._idle)
+
+    async def _load(self, engine: str) -> Provider:
+        # Importing an engine may take seconds.
+        imports = Lane(1, f"import-{engine}")
+        try:
+            kind = await imports.run(resolve, engine)
+        finally:
+            await imports.close()
+        return _checked(engine, kind(**self._options.get(engine, {})))

