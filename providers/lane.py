@@ -18,15 +18,20 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
 from providers.base import EngineBusy, EngineFailed, EngineUnavailable
+from providers.waiting import queued
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_BATCH_SHARE = 16
+"""Of so many places that are handed on while both wait, one goes to batch work: it costs those who are listened to six
+per cent at most, and batch work is never left out for good."""
 
 
 def cores() -> int:
@@ -98,7 +103,11 @@ class Lane:
     ``EngineBusy`` with ``retry_after`` seconds. A segment under way is not refused: it has one job waiting at most, so
     those are bounded by what was let in. Belongs to one event loop, that of its first use.
 
-    Work that somebody listens to goes before ``batch`` work, which gets every place that it leaves.
+    Work that somebody listens to goes before ``batch`` work, which gets every place that it leaves, and a small share
+    where it leaves none. Nor does batch work take its room to wait. For batch work there is no ``max_wait``: nobody
+    counts the seconds, and a text that is half spoken would be lost.
+
+    Whoever waits is ``queued``: a place that comes late is no stall of the engine, one that never moves is.
     """
 
     def __init__(
@@ -107,7 +116,7 @@ class Lane:
         name: str,
         *,
         max_waiting: int = 256,
-        max_wait: float | None = None,
+        max_wait: float | None = 30.0,
         retry_after: float = 1.0,
     ) -> None:
         self.name = name
@@ -115,10 +124,16 @@ class Lane:
         self._max_waiting = max_waiting
         self._max_wait = max_wait
         self._retry_after = retry_after
-        self._pool = self._threads()
+        self._pool: ThreadPoolExecutor | None = None
         self._free = self.width
         self._waiters: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
         """Those who are listened to, and the rest."""
+        self._passed_over = 0
+        """How often batch work that waits was left out, one time after the other."""
+        self._running = 0
+        """Jobs on threads."""
+        self._moved = 0.0
+        """When the last one began or ended."""
         self._to_close: deque[_Walk[Any]] = deque()
         self._walks: set[_Walk[Any]] = set()
         self._idle = asyncio.Event()
@@ -135,17 +150,14 @@ class Lane:
         """Jobs that wait for a place."""
         return sum(map(len, self._waiters))
 
-    async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def run(self, work: Callable[[*Ts], R], *args: *Ts, batch: bool = False) -> R:
         """Call ``work`` on a worker. If the caller is cancelled the call still ends, and its result is
         dropped.
 
         Raises what ``work`` raises, ``EngineBusy`` or ``EngineUnavailable``.
         """
-        await self._enter(new=True, batch=False)
-        job = self._submit(partial(work, *args, **kwargs))
-        job.add_done_callback(self._left)
-        await asyncio.wait((job,))
-        return job.result()
+        await self._enter(new=True, batch=batch)
+        return await _done(self._submit(partial(work, *args), self._left))
 
     async def iterate(
         self, make: Callable[[], Iterable[T]], *, exclusive: bool = False, batch: bool = False
@@ -191,17 +203,14 @@ class Lane:
         for walk in tuple(self._walks):
             self._abandon(walk)
         await self._idle.wait()
-        # Every worker is parked in the pool's queue now, so joining takes no longer than waking them.
-        self._pool.shutdown(wait=True)
+        if self._closed and self._pool is not None:
+            # Every worker is parked in the pool's queue now, so joining takes no longer than waking them.
+            pool, self._pool = self._pool, None
+            pool.shutdown(wait=True)
 
     def open(self) -> None:
-        """Take work again after a ``close``."""
-        if self._closed:
-            self._pool = self._threads()
-            self._closed = False
-
-    def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self.width, thread_name_prefix=f"lane-{self.name}")
+        """Take work again after a ``close``; also while that still waits for a chunk, which keeps its place."""
+        self._closed = False
 
     # ---- places
 
@@ -215,14 +224,16 @@ class Lane:
         if self._free:
             self._take()
             return
-        if new and self.waiting >= self._max_waiting:
-            raise self._busy()
         line = self._waiters[batch]
+        # Batch work may not take the room of those who are listened to; they may take its.
+        if new and (self.waiting if batch else len(line)) >= self._max_waiting:
+            raise self._busy()
         waiter = asyncio.get_running_loop().create_future()
         line.append(waiter)
         try:
-            async with asyncio.timeout(self._max_wait if new else None):
-                await waiter
+            with queued(self._progress):
+                async with asyncio.timeout(self._max_wait if new and not batch else None):
+                    await waiter
         except BaseException as error:
             if not waiter.done() or waiter.cancelled():
                 if waiter in line:
@@ -233,9 +244,16 @@ class Lane:
             if isinstance(error, TimeoutError):
                 raise self._busy() from None
             raise
+        finally:
+            # What it was refused with knows this frame, and shall not be known by it.
+            del waiter
         if self._closed:
             self._leave()
             raise self._refusal()
+
+    def _progress(self) -> float:
+        """When the lane was last seen to move: now, where a place waits for its listener."""
+        return _now() if self.busy > self._running else self._moved
 
     def _busy(self) -> EngineBusy:
         return EngineBusy(f"engine {self.name!r} has no room now", retry_after=self._retry_after)
@@ -249,24 +267,48 @@ class Lane:
         if self._to_close:
             self._close_cursor(self._to_close.popleft())
             return
-        for line in self._waiters:
-            while line:
-                waiter = line.popleft()
-                if not waiter.done():
-                    waiter.set_result(None)
-                    return
+        while (line := self._next_line()) is not None:
+            waiter = line.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
         self._free += 1
         if self._free == self.width:
             self._idle.set()
 
-    def _left(self, job: asyncio.Future[Any]) -> None:
-        job.exception()  # An abandoned job's error is nobody's; asking for it keeps it out of the log.
+    def _next_line(self) -> deque[asyncio.Future[None]] | None:
+        listened, batch = self._waiters
+        if not (listened and batch):
+            self._passed_over = 0
+            return listened or batch or None
+        self._passed_over += 1
+        if self._passed_over < _BATCH_SHARE:
+            return listened
+        self._passed_over = 0
+        return batch
+
+    def _left(self, _: asyncio.Future[Any]) -> None:
         self._leave()
 
     # ---- jobs
 
-    def _submit(self, work: Callable[[], R]) -> asyncio.Future[R]:
-        return asyncio.get_running_loop().run_in_executor(self._pool, _contained, work)
+    def _submit(self, work: Callable[[], R], then: Callable[[asyncio.Future[R]], object]) -> asyncio.Future[R]:
+        job = self._begin(partial(_contained, work))
+        self._running += 1
+        self._moved = _now()
+        job.add_done_callback(self._came_back)
+        job.add_done_callback(then)
+        return job
+
+    def _begin(self, work: Callable[[], R]) -> asyncio.Future[R]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.width, thread_name_prefix=f"lane-{self.name}")
+        return asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def _came_back(self, job: asyncio.Future[Any]) -> None:
+        job.exception()  # An abandoned job's error is nobody's; asking for it keeps it out of the log.
+        self._running -= 1
+        self._moved = _now()
 
     async def _step(self, walk: _Walk[T], *, new: bool) -> T | _End:
         if walk.abandoned:
@@ -274,13 +316,10 @@ class Lane:
         if not walk.placed:
             await self._enter(new=new, batch=walk.batch)
             walk.placed = True
-        walk.job = job = self._submit(walk.cursor.advance)
-        job.add_done_callback(partial(self._stepped, walk))
-        await asyncio.wait((job,))
-        return job.result()
+        walk.job = self._submit(walk.cursor.advance, partial(self._stepped, walk))
+        return await _done(walk.job)
 
-    def _stepped(self, walk: _Walk[T], job: asyncio.Future[T | _End]) -> None:
-        job.exception()
+    def _stepped(self, walk: _Walk[T], _: asyncio.Future[T | _End]) -> None:
         walk.job = None
         if walk.abandoned:
             self._dispose(walk)
@@ -312,12 +351,29 @@ class Lane:
         """On a worker, with a place that the caller took: an iterator's ``close`` may block as its
         ``next`` may.
         """
-        self._submit(walk.cursor.close).add_done_callback(self._left)
+        self._submit(walk.cursor.close, self._left)
+
+
+async def _done(job: asyncio.Future[R]) -> R:
+    """Its result; it goes on where the caller is cancelled."""
+    try:
+        await asyncio.wait((job,))
+        return job.result()
+    finally:
+        # An error knows this frame, and through it would know itself: with all that the engine had in its hands.
+        del job
 
 
 def _contained(work: Callable[[], R]) -> R:
-    """Keep out of futures the exceptions that mean something to them, or to the loop."""
+    """Keep out of futures the exceptions that mean something to them, or to the loop, and those that nobody who calls
+    an engine reckons with, such as a panic of a library that is written in Rust."""
     try:
         return work()
-    except (StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError, SystemExit) as error:
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration | concurrent.futures.CancelledError):
+            raise
         raise EngineFailed(f"the engine raised {type(error).__name__}") from error
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

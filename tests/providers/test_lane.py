@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 
 import pytest
@@ -200,7 +202,11 @@ async def test_what_making_the_iterator_raises_reaches_the_consumer(one: Lane) -
     assert one.busy == 0
 
 
-@pytest.mark.parametrize("error", [StopIteration(), asyncio.CancelledError(), SystemExit(2)])
+class Panic(BaseException):
+    """As what a library raises that is written in Rust."""
+
+
+@pytest.mark.parametrize("error", [StopIteration(), asyncio.CancelledError(), SystemExit(2), Panic()])
 async def test_an_exception_that_means_something_to_a_future_is_a_failure(one: Lane, error: BaseException) -> None:
     def broken() -> Iterator[int]:
         raise error
@@ -241,6 +247,31 @@ async def test_an_error_of_abandoned_work_is_nobodys(one: Lane, caplog: pytest.L
     gate.set()
     await one.idle()
     assert not caplog.records
+
+
+class Sound:
+    """What an engine has in its hands."""
+
+
+@pytest.mark.parametrize("walks", [False, True])
+async def test_an_error_that_is_forgotten_keeps_nothing_alive(one: Lane, walks: bool) -> None:
+    sounds: list[weakref.ref[Sound]] = []
+
+    def broken() -> Iterator[int]:
+        sound = Sound()
+        sounds.append(weakref.ref(sound))
+        raise EngineFailed("it broke")
+
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(EngineFailed):
+            await (collect(one, broken) if walks else one.run(broken))
+        await one.idle()
+        await asyncio.sleep(0)
+        assert [sound() for sound in sounds] == [None]
+    finally:
+        gc.enable()
 
 
 async def test_too_much_new_work_is_refused(one: Lane) -> None:
@@ -361,8 +392,64 @@ async def test_who_has_waited_too_long_is_told_to_come_later() -> None:
     await lane.close()
 
 
+async def test_a_call_for_a_batch_waits_behind_what_is_listened_to(one: Lane) -> None:
+    work, running = await held(one)
+    order: list[str] = []
+    batch = asyncio.create_task(one.run(order.append, "batch", batch=True))
+    await spin(lambda: one.waiting == 1)
+    listened = asyncio.create_task(one.run(order.append, "listened"))
+    await spin(lambda: one.waiting == 2)
+    work.gate.set()
+    await asyncio.gather(running, batch, listened)
+    assert order == ["listened", "batch"]
+
+
+async def test_batch_work_takes_no_room_from_what_is_listened_to(one: Lane) -> None:
+    work, running = await held(one)
+    waiting = [asyncio.create_task(one.run(int, batch=True)) for _ in range(2)]
+    await spin(lambda: one.waiting == 2)
+    with pytest.raises(EngineBusy):
+        await one.run(int, batch=True)
+    waiting += [asyncio.create_task(one.run(int)) for _ in range(2)]
+    await spin(lambda: one.waiting == 4)
+    with pytest.raises(EngineBusy):
+        await one.run(int)
+    work.gate.set()
+    await asyncio.gather(running, *waiting)
+
+
+async def test_batch_work_waits_as_long_as_it_takes() -> None:
+    lane = Lane(1, "patient", max_wait=0.0)
+    work, running = await held(lane)
+    batch = asyncio.create_task(lane.run(lambda: 7, batch=True))
+    await spin(lambda: lane.waiting)
+    with pytest.raises(EngineBusy):
+        await lane.run(int)
+    work.gate.set()
+    assert await batch == 7
+    await running
+    await lane.close()
+
+
 async def test_a_closed_lane_can_be_opened_again(one: Lane) -> None:
     await one.close()
     assert threads(one) == []
     one.open()
     assert await collect(one, Work()) == [0, 1, 2]
+
+
+async def test_a_lane_that_is_opened_while_it_closes_takes_work(one: Lane) -> None:
+    work, running = await held(one)
+    closing = asyncio.create_task(one.close())
+    await asyncio.sleep(0)
+    one.open()
+    later = asyncio.create_task(collect(one, Work()))
+    await spin(lambda: one.waiting)
+    work.gate.set()
+    assert await later == [0, 1, 2]
+    with pytest.raises(EngineUnavailable):
+        await running
+    await closing
+    assert await one.run(lambda: 7) == 7
+    await one.close()
+    assert threads(one) == []

@@ -32,9 +32,9 @@ class Turns(Lane):
             self.fail_next, make = False, _broken
         return super().iterate(make, exclusive=exclusive, batch=batch)
 
-    def _submit(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+    def _begin(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
         self.turns += 1
-        return super()._submit(lambda: self._counted(work))
+        return super()._begin(lambda: self._counted(work))
 
     def _counted(self, work: Callable[[], Any]) -> Any:
         with self._counting:
