@@ -128,7 +128,12 @@ class Library:
         """With its prompt, for the engine. Raises ``UnknownVoice`` where it was removed, and ``Overloaded``."""
         if not self._has(voice):
             raise removed()
-        return voice.spoken(await self._prompts.of(voice))
+        prompt = await self._prompts.of(voice)
+        if not self._has(voice):
+            # While it was read, so that it was forgotten before it was there.
+            self._prompts.forget(voice.token)
+            raise removed()
+        return voice.spoken(prompt)
 
     def session_over(self) -> None:
         """A session has ended: whoever waits for a quiet engine looks again."""

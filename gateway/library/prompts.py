@@ -6,11 +6,13 @@ import asyncio
 from collections import OrderedDict
 
 from gateway.errors import EngineError, UnknownVoice
-from gateway.library.store import Store
+from gateway.library.store import Store, away
 from gateway.library.voice import LibraryVoice
 
 _AT_A_TIME = 4
 """How many are read at a time; the others find most of what they want by then."""
+_PATIENCE = 10.0
+"""Seconds from the question to the answer, the wait for others included: whoever asks has an engine's place by then."""
 
 
 class Prompts:
@@ -24,10 +26,20 @@ class Prompts:
         self._reading = asyncio.Semaphore(_AT_A_TIME)
 
     async def of(self, voice: LibraryVoice) -> bytes:
-        """Raises ``UnknownVoice`` where it was removed, ``EngineError`` where it is not what was made, and what the
-        store does."""
+        """Raises ``UnknownVoice`` where it was removed, ``EngineError`` where it is not what was made, and
+        ``Overloaded``."""
         if (found := self._find(voice.token)) is not None:
             return found
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await self._read(voice)
+        except TimeoutError:
+            raise away() from None
+
+    def forget(self, token: str) -> None:
+        self._bytes -= len(self._kept.pop(token, b""))
+
+    async def _read(self, voice: LibraryVoice) -> bytes:
         async with self._reading:
             if (found := self._find(voice.token)) is not None:
                 return found
@@ -38,9 +50,6 @@ class Prompts:
                 raise EngineError("this voice of the library is damaged: remove it, and make it again")
         self._keep(voice.token, prompt)
         return prompt
-
-    def forget(self, token: str) -> None:
-        self._bytes -= len(self._kept.pop(token, b""))
 
     def _find(self, token: str) -> bytes | None:
         found = self._kept.get(token)

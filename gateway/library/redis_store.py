@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import cast
 
 from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from gateway.library.store import Room, Snapshot, away, exists, too_many, too_much
 from gateway.library.voice import MAX_RECORD, LibraryVoice
@@ -31,6 +31,8 @@ PATIENCE = 5.0
 """Seconds that Redis may take for an answer."""
 
 _Argument = str | bytes | int
+_PAGE = 100
+"""Voices, about, that are read at a time."""
 
 # Bytes are counted where they change, so that no script looks at more than one voice.
 _ADD = """
@@ -60,7 +62,6 @@ redis.call('SET', version, '-' .. token)
 redis.call('PUBLISH', channel, token)
 return 1
 """
-_READ = "return {redis.call('GET', KEYS[4]), redis.call('HGETALL', KEYS[1])}"
 
 
 class RedisStore:
@@ -80,9 +81,10 @@ class RedisStore:
         self._patience = patience
         self._channel = f"{prefix}changed"
         self._listening: PubSub | None = None
+        self._seen: Mapping[bytes, tuple[bytes, LibraryVoice | None]] = {}
+        """What was kept, by its field: the record, and the voice that it is."""
         self._add = self._redis.register_script(_ADD)
         self._remove = self._redis.register_script(_REMOVE)
-        self._read = self._redis.register_script(_READ)
 
     async def open(self) -> None: ...
 
@@ -91,14 +93,23 @@ class RedisStore:
         await self._redis.aclose()
 
     async def snapshot(self, since: object = None) -> Snapshot | None:
+        kept, _, _, version_key = self._keys()
         async with self._in_time():
-            version = await self._redis.get(f"{self._prefix}version")
-            if since is not None and (version or b"") == since:
-                return None
-            version, everything = await self._read(keys=self._keys())
-        pairs = zip(everything[::2], everything[1::2], strict=True)
-        voices = [voice for field, record in pairs if (voice := _checked(field, record)) is not None]
-        return Snapshot(version or b"", voices)
+            version = await self._redis.get(version_key) or b""
+        if version == since:
+            return None
+        # Page by page: nobody has Redis, or this loop, to itself meanwhile. What changes meanwhile may be in it or not,
+        # and is looked at again, since the version is then another.
+        seen: dict[bytes, tuple[bytes, LibraryVoice | None]] = {}
+        cursor = -1
+        while cursor:
+            async with self._in_time():
+                cursor, page = await self._redis.hscan(kept, max(cursor, 0), count=_PAGE)
+            for field, record in cast("dict[bytes, bytes]", page).items():
+                known = self._seen.get(field)
+                seen[field] = known if known is not None and known[0] == record else (record, _checked(field, record))
+        self._seen = seen
+        return Snapshot(version, [voice for _, voice in seen.values() if voice is not None])
 
     async def wait(self, seconds: float) -> None:
         try:
@@ -162,7 +173,14 @@ class RedisStore:
                 yield
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             # The address may carry a password, and errors may carry the address.
-            log.debug("Redis does not answer (%s)", type(error).__name__)
+            answered = isinstance(error, ResponseError)
+            # One that answers and does not do it, such as one that is full or a replica, will not recover by itself.
+            log.log(
+                logging.ERROR if answered else logging.DEBUG,
+                "Redis %s (%s)",
+                "refuses what the voice library asks" if answered else "does not answer",
+                type(error).__name__,
+            )
             raise away() from None
 
 
@@ -171,7 +189,7 @@ def _field(voice: LibraryVoice) -> str:
     return f"{voice.owner}\n{voice.id}"
 
 
-def _checked(field: Any, record: Any) -> LibraryVoice | None:
+def _checked(field: bytes, record: bytes) -> LibraryVoice | None:
     """What is kept under ``field``, if it is a voice."""
     try:
         if len(record) > MAX_RECORD:

@@ -159,6 +159,28 @@ async def test_a_voice_that_is_removed_while_it_speaks_speaks_on() -> None:
 
 
 @virtual_time
+async def test_a_voice_that_is_removed_while_its_prompt_is_read_is_gone_and_nothing_of_it_stays() -> None:
+    async with gateway(Making()) as made:
+        voice = await design(made)
+        made.library._prompts.forget(voice.token)
+        kept, read, hold = await made.library._store.prompt(voice), asyncio.Event(), asyncio.Event()
+
+        async def prompt(_: object) -> bytes | None:
+            read.set()
+            await hold.wait()
+            return kept
+
+        made.library._store.prompt = prompt  # type: ignore[method-assign]
+        asked = asyncio.create_task(made.library.voice(voice))
+        await read.wait()
+        await made.library.remove("", "anna")
+        hold.set()
+        with pytest.raises(UnknownVoice):
+            await asked
+        assert not made.library._prompts._kept
+
+
+@virtual_time
 async def test_a_session_that_is_cancelled_while_its_voice_is_fetched_is_cancelled() -> None:
     async with gateway(Making()) as made:
         voice = await design(made)

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from gateway.errors import EngineError, UnknownVoice
+from gateway.errors import EngineError, Overloaded, UnknownVoice
+from gateway.library import prompts as module
 from gateway.library.prompts import Prompts
 from gateway.library.store import MemoryStore
 from gateway.library.voice import LibraryVoice
@@ -101,3 +102,16 @@ async def test_what_is_not_the_voices_own_is_not_given_out(other: bytes) -> None
     await store.add(voice, other, ROOM)
     with pytest.raises(EngineError, match="damaged"):
         await Prompts(store, 10_000).of(voice)
+
+
+async def test_a_store_that_hangs_keeps_nobody_waiting_whoever_waits_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.2)
+    store = Counting()
+    voices = await some(store, 30)
+    store.hold.clear()
+    prompts = Prompts(store, 100_000)
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(*(prompts.of(voice) for voice in voices), return_exceptions=True)
+    assert all(isinstance(answer, Overloaded) for answer in answers)
+    store.hold.set()
+    assert await prompts.of(voices[0]) == a_prompt(1000, 0)

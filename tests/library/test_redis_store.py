@@ -11,7 +11,9 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.errors import Overloaded
+from gateway.library import redis_store as module
 from gateway.library.redis_store import RedisStore
+from gateway.library.voice import LibraryVoice
 from tests.library.records import ROOM, a_prompt, a_voice
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -115,3 +117,45 @@ async def test_a_redis_that_is_away_is_an_outage_and_what_it_had_saved_is_there_
         assert await store.prompt(voice) == a_prompt()
         await store.wait(60.0)
         await store.close()
+
+
+async def test_what_is_known_already_is_not_checked_again(
+    redis: RedisServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[bytes] = []
+
+    def check(field: bytes, record: bytes) -> LibraryVoice | None:
+        checked.append(field)
+        return real(field, record)
+
+    real = module._checked
+    monkeypatch.setattr(module, "_checked", check)
+    store = RedisStore(redis.url, prefix=prefix)
+    many = [a_voice(f"v{number}", f"owner{number // 50}") for number in range(350)]
+    for voice in many:
+        await store.add(voice, a_prompt(), ROOM)
+    first = await store.snapshot()
+    assert first is not None
+    assert {voice.token for voice in first.voices} == {voice.token for voice in many}
+    assert len(checked) == 350
+    # Removed and made again, it is another one of the same name.
+    await store.remove(many[7])
+    await store.add(again := a_voice("v7", "owner0", name="Another"), a_prompt(), ROOM)
+    second = await store.snapshot(first.version)
+    assert second is not None
+    assert {voice.token for voice in second.voices} == {voice.token for voice in (*many[:7], again, *many[8:])}
+    assert checked[350:] == [b"owner0\nv7"]
+    await store.close()
+
+
+async def test_a_redis_that_answers_and_refuses_is_said_in_the_log(
+    redis: RedisServer, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = RedisStore(redis.url, prefix=prefix)
+    async with client(redis) as other:
+        await other.set(f"{prefix}kept", "another kind")
+    with pytest.raises(Overloaded):
+        await store.add(a_voice(), a_prompt(), ROOM)
+    assert "Redis refuses" in caplog.text
+    assert str(redis.port) not in caplog.text
+    await store.close()
