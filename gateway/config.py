@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     providers: Annotated[tuple[str, ...], NoDecode] = ("hibari", "mock_tone")
     mock_tone_enabled: bool = Field(True, validation_alias=_also("MOCK_TONE_ENABLED", "MOCK_TONE_ENABLED"))
     preload: Annotated[tuple[str, ...], NoDecode] = ("all",)
+    isolated_engines: Annotated[tuple[str, ...], NoDecode] = ()
     engine_idle_s: float = Field(0.0, ge=0)
     engine_start_timeout: float = Field(300.0, gt=0)
     engine_timeout: float = Field(30.0, gt=0)
@@ -97,12 +98,23 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
 
-    @field_validator("providers", "preload", "api_keys", "cors_origins", "voice_url_ports", mode="before")
+    @field_validator(
+        "providers", "preload", "isolated_engines", "api_keys", "cors_origins", "voice_url_ports", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         """Lists are written with commas, as people write them in an environment file."""
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("isolated_engines")
+    @classmethod
+    def _engines_are_there(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """A name that is written wrong would leave an engine in this process, against its operator's will."""
+        for name in value:
+            if name not in info.data.get("providers", value):
+                raise ValueError(f"it has the name {name!r}, and providers has not")
         return value
 
     @field_validator("tenant_weights", mode="before")

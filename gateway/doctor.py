@@ -67,18 +67,19 @@ async def check_engines(limit: float) -> AsyncIterator[tuple[str, Check | None]]
     """
     from providers.registry import PROVIDERS
 
+    isolated = _isolated()
     for name in PROVIDERS:
         yield name, None
-        yield name, await check_engine(name, limit)
+        yield name, await check_engine(name, limit, isolated=name in isolated)
 
 
-async def check_engine(name: str, limit: float) -> Check:
+async def check_engine(name: str, limit: float, *, isolated: bool = False) -> Check:
     """Start the engine of that id, list its voices and close it. Never raises."""
     from providers.base import MissingDependency, ProviderError
     from providers.registry import Providers
 
     label = f"engine {name}"
-    engines = Providers([name])
+    engines = Providers([name], isolated=[name] if isolated else [])
     began = time.monotonic()
     try:
         async with asyncio.timeout(limit):
@@ -100,6 +101,21 @@ async def check_engine(name: str, limit: float) -> Check:
                 await engines.close()
         except TimeoutError:
             pass
+
+
+def _isolated() -> tuple[str, ...]:
+    """The engines that the settings give a process of their own."""
+    try:
+        from pydantic import ValidationError
+
+        from gateway.config import Settings
+    except ImportError:
+        return ()
+    try:
+        return Settings().isolated_engines
+    except ValidationError:
+        # Said where the port is checked.
+        return ()
 
 
 def _detail(engines: Providers, name: str) -> str | None:

@@ -54,6 +54,7 @@ class Gateway:
             start_timeout=settings.engine_start_timeout,
             preload=None if settings.preload == ("all",) else settings.preload,
             idle=settings.engine_idle_s,
+            isolated=settings.isolated_engines,
         )
         self.keys = Keys(settings.api_keys)
         self.rate_limit = RateLimit(settings.rate_limit_requests, settings.rate_limit_window, self.clock)

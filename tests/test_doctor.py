@@ -48,6 +48,12 @@ async def test_the_doctor_shows_what_an_engine_says_of_itself(monkeypatch: pytes
     assert "; 8 places; decoded on the CPU (there is no CUDA device); voices: en-US-mock-1" in check.found
 
 
+async def test_the_doctor_starts_an_isolated_engine_in_a_process_of_its_own() -> None:
+    check = await doctor.check_engine("mock_tone", 30.0, isolated=True)
+    assert check.ok
+    assert re.search(r"in a process of its own \(\d+ MB\); voices: en-US-mock-1", check.found)
+
+
 async def test_the_doctor_shows_it_also_where_the_engine_is_in_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     from providers.base import EngineUnavailable
     from providers.tone import Tone

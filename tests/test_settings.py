@@ -96,3 +96,13 @@ def test_redis_without_its_package_is_refused_with_the_line_that_installs_it(mon
 def test_an_empty_address_of_redis_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOXWIRE_REDIS_URL", "")
     assert Settings().redis_url is None
+
+
+def test_engines_with_a_process_of_their_own_are_some_of_those_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXWIRE_PROVIDERS", "hibari,piper")
+    monkeypatch.setenv("VOXWIRE_ISOLATED_ENGINES", "piper")
+    assert Settings().isolated_engines == ("piper",)
+    monkeypatch.setenv("VOXWIRE_ISOLATED_ENGINES", "pipre")
+    with pytest.raises(ValidationError, match="'pipre', and providers has not") as wrong:
+        Settings()
+    assert wrong.value.errors()[0]["loc"] == ("isolated_engines",)
