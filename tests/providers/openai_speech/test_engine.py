@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from audio.wav import header
 from providers.base import (
     BadOption,
     EngineBusy,
@@ -22,9 +22,9 @@ from providers.base import (
     UnknownVoice,
     Voice,
 )
-from providers.openai_speech import PREFIX, OpenAISpeech, OpenAISpeechSettings
+from providers.openai_speech import OpenAISpeech, OpenAISpeechSettings
+from tests.support.serving import serving as voxwire
 
-DOCS = Path(__file__).parents[2] / "docs" / "engines" / "openai-speech.md"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -240,12 +240,30 @@ async def test_it_can_be_started_again() -> None:
         assert await speak(engine)
 
 
-def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VOXWIRE_OPENAI_SPEECH_URL", "kokoro:8880")
-    with pytest.raises(EngineUnavailable, match="VOXWIRE_OPENAI_SPEECH_URL is wrong"):
-        OpenAISpeech()
+async def test_instructions_that_no_server_takes_are_refused_here() -> None:
+    engine = OpenAISpeech(OpenAISpeechSettings(_env_file=None))
+    with pytest.raises(BadOption, match="4096 characters"):
+        engine.check({"instructions": "x" * 4097})
+    assert engine.check({"instructions": "a\ud800b"}) == {"instructions": "ab"}
 
 
-def test_every_setting_has_a_row_in_the_docs() -> None:
-    rows = {line.split("`")[1] for line in DOCS.read_text().splitlines() if line.startswith(f"| `{PREFIX}")}
-    assert rows == {PREFIX + name.upper() for name in OpenAISpeechSettings.model_fields}
+async def test_any_script_arrives_as_it_was_written() -> None:
+    text, voice = "Ça va, 世界? \u200f👩‍🚀 \x00", "zf_晓晓"
+    async with serving(some) as server, started(server.url, voices=voice) as engine:
+        await speak(engine, text)
+    assert (server.requests[0]["input"], server.requests[0]["voice"]) == (text, voice)
+
+
+async def test_wav_is_asked_for_where_a_server_has_no_pcm_and_its_header_is_not_heard() -> None:
+    async def file(request: web.Request) -> web.StreamResponse:
+        return await request.app[SERVER].pieces(request, header(24_000), b"\x01\x02\x03\x04")
+
+    async with serving(file) as server, started(server.url, response_format="wav") as engine:
+        assert await speak(engine) == b"\x01\x02\x03\x04"
+    assert server.requests[0]["response_format"] == "wav"
+
+
+async def test_another_voxwire_lists_its_voices_and_speaks_with_them() -> None:
+    async with voxwire(engines=["mock_tone"]) as served, started(f"{served.http}/v1") as engine:
+        assert [voice.id for voice in await engine.voices()] == ["en-US-mock-1", "en-US-mock-2"]
+        assert len(await speak(engine)) > 1000
