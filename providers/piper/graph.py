@@ -120,31 +120,35 @@ class Graph:
         return helper.make_model(graph, opset_imports=self.model.opset_import, ir_version=self.model.ir_version)
 
     def reach(self, nodes: Iterable[Any], start: str, end: str) -> Reach:
-        """How far ``end`` depends on ``start``, through ``nodes`` in their order. Frames are counted at ``start``."""
-        spans = {start: _Span(0.0, 0.0, 1)}
+        """How far ``end`` depends on ``start``, through ``nodes`` in their order. Steps are counted at ``start``."""
+        span = self.spans(nodes, start)[end]
+        return Reach(math.ceil(span.before), math.ceil(span.behind))
+
+    def spans(self, nodes: Iterable[Any], start: str) -> dict[str, Span]:
+        """How far each tensor that depends on ``start`` does so."""
+        spans = {start: Span(0.0, 0.0, 1)}
         for node in nodes:
             taken = [spans[name] for name in node.input if name in spans]
             if taken:
-                span = _Span(*(max(values) for values in zip(*taken, strict=True)))
+                span = Span(*(max(values) for values in zip(*taken, strict=True)))
                 spans.update(dict.fromkeys(node.output, self._widened(node, span)))
-        return Reach(math.ceil(spans[end].before), math.ceil(spans[end].behind))
+        return spans
 
-    def _widened(self, node: Any, span: _Span) -> _Span:
+    def _widened(self, node: Any, span: Span) -> Span:
         if node.op_type in _FAR:
             raise NotPiper(f"a frame of it depends on all others, by {node.op_type}")
         if node.op_type not in {"Conv", "ConvTranspose"}:
             return span
-        padding, stride = attribute_of(node, "pads", [0, 0])[0], attribute_of(node, "strides", [1])[0]
-        around = attribute_of(node, "dilations", [1])[0] * (self._kernel(node) - 1) - padding
+        (padding, ending), stride = attribute_of(node, "pads", [0, 0]), attribute_of(node, "strides", [1])[0]
+        around = attribute_of(node, "dilations", [1])[0] * (self._kernel(node) - 1)
         if node.op_type == "ConvTranspose":
-            return _Span(
-                span.before + around / stride / span.rate,
-                span.behind + padding / stride / span.rate,
-                span.rate * stride,
-            )
-        if stride != 1:
+            if around + 1 - padding - ending + attribute_of(node, "output_padding", [0])[0] != stride:
+                raise NotPiper("a convolution of it does not make as many steps of each as it should")
+            before, behind = (around - padding) / stride, padding / stride
+            return Span(span.before + before / span.rate, span.behind + behind / span.rate, span.rate * stride)
+        if stride != 1 or around != padding + ending:
             raise NotPiper("a convolution of it leaves frames out")
-        return _Span(span.before + padding / span.rate, span.behind + around / span.rate, span.rate)
+        return Span(span.before + padding / span.rate, span.behind + ending / span.rate, span.rate)
 
     def _kernel(self, node: Any) -> int:
         weight = self.weights.get(node.input[1])
@@ -155,11 +159,13 @@ class Graph:
         return self._kernel(node) > 1
 
 
-class _Span(NamedTuple):
+class Span(NamedTuple):
+    """How far a tensor depends on another, in the other's steps."""
+
     before: float
     behind: float
     rate: int
-    """Steps a frame: upsampling makes them more, and so what depends on a step less."""
+    """Steps of the one to a step of the other: upsampling makes them more, and so what depends on a step less."""
 
 
 def is_a(node: Any, kind: str) -> bool:

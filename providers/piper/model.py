@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from providers.piper.parts import Parts
+from providers.piper.parts import Parts, Reach, Reaches
 
 Floats = NDArray[np.float32]
 
@@ -67,11 +67,15 @@ class Model:
 
     def __init__(self, parts: Parts, threads: int) -> None:
         self.hop = parts.hop
-        self._generator_reach = parts.generator_reach
-        self._flow_reach = parts.flow_reach
         self._frontend = _Graph(parts.frontend, threads)
-        self._first = (_Graph(parts.flow, threads), _Graph(parts.generator, threads))
-        self._rest = (_Graph(parts.flow, 1), _Graph(parts.generator, 1)) if threads > 1 else self._first
+        self._first = self._stages(parts, threads)
+        self._rest = self._stages(parts, 1) if threads > 1 else self._first
+
+    def _stages(self, parts: Parts, threads: int) -> tuple[_Stage, _Stage]:
+        return (
+            _Stage(_Graph(parts.flow, threads), parts.flow_reaches, 1),
+            _Stage(_Graph(parts.generator, threads), parts.generator_reaches, parts.hop),
+        )
 
     def sentence(
         self, ids: Sequence[int], scales: Scales, speaker: int | None, random: np.random.Generator
@@ -98,25 +102,57 @@ class Model:
         """Samples from -1 to 1, one window after the other. Joined they are what one run over all the frames would
         make, but for the last bits: the order in which a product is summed depends on its size.
         """
-        before, behind = self._generator_reach
+        total, embedding = sentence.frames, sentence.embedding
         latent, begin, end = np.empty((1, sentence.noisy.shape[1], 0), np.float32), 0, 0
-        for start, stop in windows(sentence.frames):
+        for start, stop in windows(total):
             flow, generator = self._rest if start else self._first
-            first, last = max(0, start - before), min(sentence.frames, stop + behind)
+            window = _Window(start, stop, total)
+            first, last = generator.needs(window)
             if end < last:
-                ahead = min(sentence.frames, last + stop - start) if start else last
-                latent = np.concatenate(
-                    (latent[:, :, first - begin :], self._flowed(flow, sentence, end, ahead)), axis=2
-                )
+                ahead = min(total, last + stop - start) if start else last
+                made = flow.run(sentence.noisy, 0, _Window(end, ahead, total), embedding)
+                latent = np.concatenate((latent[:, :, first - begin :], made), axis=2)
                 begin, end = first, ahead
-            sound = generator.run_frames(latent[:, :, first - begin : last - begin], sentence.embedding)
-            yield sound.reshape(-1)[(start - first) * self.hop : (stop - first) * self.hop]
+            yield generator.run(latent, begin, window, embedding).reshape(-1)
 
-    def _flowed(self, flow: _Graph, sentence: Sentence, start: int, stop: int) -> Floats:
-        before, behind = self._flow_reach
-        first, last = max(0, start - before), min(sentence.frames, stop + behind)
-        latent = flow.run_frames(sentence.noisy[:, :, first:last], sentence.embedding)
-        return latent[:, :, start - first : stop - first]
+
+class _Window(NamedTuple):
+    """Frames ``start`` to ``stop`` of a sentence's ``total``."""
+
+    start: int
+    stop: int
+    total: int
+
+    def needs(self, reach: Reach) -> tuple[int, int]:
+        """The steps that it depends on; beyond an end of the sentence there are none."""
+        before, behind, rate = reach
+        return max(0, self.start * rate - before), min(self.total * rate, self.stop * rate + behind)
+
+
+class _Stage:
+    """A graph of convolutions, which make ``hop`` steps of each frame: a window at a time, with what it depends on."""
+
+    def __init__(self, graph: _Graph, reaches: Reaches, hop: int) -> None:
+        self._graph = graph
+        self._reaches = reaches
+        self._hop = hop
+
+    def needs(self, window: _Window) -> tuple[int, int]:
+        """The frames that it is made of."""
+        return window.needs(self._reaches[0])
+
+    def run(self, frames: Floats, begin: int, window: _Window, embedding: Sequence[Floats]) -> Floats:
+        """What it makes of a window; ``frames`` has what that needs, and begins with the frame ``begin``."""
+        spans = [window.needs(reach) for reach in self._reaches]
+        first, last = spans[0]
+        offset, rate, steps = first, 1, []
+        for reach, (after, until) in zip(self._reaches[1:], spans[1:], strict=True):
+            offset *= reach.rate // rate
+            steps += [np.array([after - offset]), np.array([until - offset])]
+            offset, rate = after, reach.rate
+        made = self._graph.run_frames(frames[:, :, first - begin : last - begin], embedding, steps)
+        offset *= self._hop // rate
+        return made[..., window.start * self._hop - offset : window.stop * self._hop - offset]
 
 
 class _Graph:
@@ -137,7 +173,8 @@ class _Graph:
         outputs: list[Floats] = self._session.run(None, {name: given[name] for name in self._inputs})
         return outputs
 
-    def run_frames(self, frames: Floats, embedding: Sequence[Floats]) -> Floats:
-        """Its output, from frames and, where it takes one, the embedding."""
-        inputs = (np.ascontiguousarray(frames), *embedding)
-        return self.run(dict(zip(self._inputs, inputs, strict=False)))[0]
+    def run_frames(self, frames: Floats, embedding: Sequence[Floats], steps: Sequence[NDArray[np.int64]]) -> Floats:
+        """Its output, from frames, the embedding where it takes one, and the steps to go on with."""
+        taken = len(self._inputs) - 1 - len(steps)
+        inputs: list[NDArray[Any]] = [np.ascontiguousarray(frames), *embedding[:taken], *steps]
+        return self.run(dict(zip(self._inputs, inputs, strict=True)))[0]

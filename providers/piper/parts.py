@@ -7,10 +7,15 @@ from typing import NamedTuple
 
 
 class Reach(NamedTuple):
-    """How many frames before and behind it a frame depends on."""
+    """How many steps before and behind it a frame's sound depends on, where there are ``rate`` steps a frame."""
 
     before: int
     behind: int
+    rate: int = 1
+
+
+Reaches = tuple[Reach, ...]
+"""First of what a part takes, then of each waist in it, at which it is told what to go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +24,13 @@ class Parts:
 
     ``frontend``: Piper's own inputs, and ``duration_noise`` of shape (1, 2, ids) where the voice uses it; means and
     spreads of shape (1, channels, ids), lengths of (1, 1, ids), and with several speakers an embedding. ``flow``:
-    frames of shape (1, channels, frames), and the embedding where it needs it; ``generator`` likewise.
+    frames of shape (1, channels, frames), the embedding where it needs it, and of each waist from which step to which
+    it goes on; ``generator`` likewise.
     """
 
     frontend: bytes | str
     flow: bytes | str
     generator: bytes | str
     hop: int
-    flow_reach: Reach
-    generator_reach: Reach
+    flow_reaches: Reaches
+    generator_reaches: Reaches

@@ -8,13 +8,14 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from providers.piper.parts import Parts, Reach
+from providers.piper.parts import Parts, Reach, Reaches
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 """Changes with what ``split`` makes, so that an older version's parts are not taken for this one's."""
 _GRAPHS = ("frontend", "flow", "generator")
 _ABOUT = "about.json"
@@ -52,11 +53,15 @@ def discard(parts: Parts) -> None:
 def _find(place: Path) -> Parts | None:
     try:
         about = json.loads((place / _ABOUT).read_bytes())
-        hop, flow, generator = int(about["hop"]), Reach(*about["flow_reach"]), Reach(*about["generator_reach"])
+        hop, flow, generator = int(about["hop"]), _reaches(about["flow"]), _reaches(about["generator"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     graphs = {name: str(place / f"{name}.onnx") for name in _GRAPHS}
-    return Parts(**graphs, hop=hop, flow_reach=flow, generator_reach=generator)
+    return Parts(**graphs, hop=hop, flow_reaches=flow, generator_reaches=generator)
+
+
+def _reaches(written: Iterable[Iterable[int]]) -> Reaches:
+    return tuple(Reach(*map(int, reach)) for reach in written)
 
 
 def _put(parts: Parts, place: Path) -> None:
@@ -66,7 +71,7 @@ def _put(parts: Parts, place: Path) -> None:
     try:
         for name in _GRAPHS:
             _write(made / f"{name}.onnx", getattr(parts, name))
-        about = {"hop": parts.hop, "flow_reach": parts.flow_reach, "generator_reach": parts.generator_reach}
+        about = {"hop": parts.hop, "flow": parts.flow_reaches, "generator": parts.generator_reaches}
         _write(made / _ABOUT, json.dumps(about).encode())
         shutil.rmtree(place, ignore_errors=True)
         made.rename(place)

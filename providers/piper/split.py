@@ -25,6 +25,7 @@ import onnx
 
 from providers.piper.graph import DURATION_NOISE, Graph, NotPiper, attribute_of, is_a, serialised
 from providers.piper.parts import Parts
+from providers.piper.waists import waisted
 
 
 def split(voice: Path) -> Parts:
@@ -43,12 +44,12 @@ def split(voice: Path) -> Parts:
     )
     flow = graph.part([seams.frames, *speaker], [seams.latent], one=seams.mask)
     generator = graph.part([seams.latent, *speaker], [model.graph.output[0].name])
-    flow_reach = graph.reach(flow.graph.node, seams.frames, seams.latent)
-    generator_reach = graph.reach(generator.graph.node, seams.latent, model.graph.output[0].name)
+    flow, flow_reaches = waisted(graph, flow, seams.frames, seams.latent)
+    generator, generator_reaches = waisted(graph, generator, seams.latent, model.graph.output[0].name)
     hop = math.prod(
         attribute_of(node, "strides", [1])[0] for node in generator.graph.node if is_a(node, "ConvTranspose")
     )
-    return Parts(serialised(frontend), serialised(flow), serialised(generator), hop, flow_reach, generator_reach)
+    return Parts(serialised(frontend), serialised(flow), serialised(generator), hop, flow_reaches, generator_reaches)
 
 
 class _Seams(NamedTuple):

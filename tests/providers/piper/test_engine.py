@@ -53,9 +53,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     frames: list[int] = []
     run_frames = _Graph.run_frames
 
-    def counted(graph: _Graph, given: Any, embedding: Any) -> Any:
+    def counted(graph: _Graph, given: Any, embedding: Any, steps: Any) -> Any:
         frames.append(given.shape[2])
-        return run_frames(graph, given, embedding)
+        return run_frames(graph, given, embedding, steps)
 
     monkeypatch.setattr(_Graph, "run_frames", counted)
     return frames  # type: ignore[return-value]
