@@ -61,11 +61,12 @@ async def test_a_clip_comes_as_pieces_too() -> None:
         assert engine.clips[0].pcm == heard.pcm
 
 
-async def test_base64_may_have_line_breaks() -> None:
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\r", " ", "\t"])
+async def test_base64_may_have_line_breaks_and_blanks(between: str) -> None:
     engine = Making()
     async with gateway(engine) as made:
-        text = base64.encodebytes(file("wav")).decode()
-        assert "\n" in text
+        text = base64.encodebytes(file("wav")).decode().replace("\n", between)
+        assert between in text
         await made.library.create_from_clip("", Wish(name="Anna"), Base64(text))
 
 
