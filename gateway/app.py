@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -30,6 +31,7 @@ from gateway.dialects.refusal import error_response
 from gateway.errors import VoxwireError
 from gateway.openapi.routes import routes as openapi_routes
 from gateway.runtime import Gateway
+from gateway.unrouted import unrouted
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
         routes=routes,
         middleware=middleware,
         lifespan=lifespan,
-        exception_handlers={VoxwireError: _on_error},
+        exception_handlers={VoxwireError: _on_error, HTTPException: unrouted},
     )
     app.state.gateway = gateway
     return app

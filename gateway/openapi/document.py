@@ -16,6 +16,7 @@ Json = dict[str, Any]
 Mode = Literal["validation", "serialization"]
 """Of what is taken, and of what is answered: a field with a default may be left out of the one, and is in the other."""
 
+_EVENTS = "text/event-stream"
 _DESCRIPTION = """\
 Text goes in, speech comes out while it is being made. These are the HTTP routes; speech over a WebSocket, with text
 that is still being written, is the protocol at `/v1/stream`.
@@ -92,10 +93,19 @@ def _content(contents: Iterable[Content], tag: Tag, mode: Mode, schemas: _Schema
     told: Json = {}
     for content in contents:
         schema = {} if content.type is None else dict(schemas.of(tag, content.type, mode))
+        if content.media == _EVENTS and content.type is not None:
+            schema = _event(schema)
         if content.description:
             schema["description"] = content.description
         told[content.media] = {"schema": schema} if schema else {}
     return told
+
+
+def _event(data: Json) -> Json:
+    """One of a stream of events, of which OpenAPI says nothing before 3.2: tools take the schema for that of each."""
+    if data != {"type": "string"}:
+        data = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
+    return {"type": "object", "properties": {"event": {"type": "string"}, "data": data}, "required": ["data"]}
 
 
 # ---- parameters

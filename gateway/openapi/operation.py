@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.config import JsonDict
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -66,7 +68,8 @@ class Content:
     media: str
     """The media type, without parameters; ``audio/*`` stands for several."""
     type: Any = None
-    """What pydantic validates it with or makes it from: a model, or any other type. ``None``: bytes, such as sound."""
+    """What pydantic validates it with or makes it from: a model, or any other type. ``None``: bytes, such as sound.
+    Of ``text/event-stream``, the data of each: ``str``, or what it is as JSON."""
     description: str = ""
 
 
@@ -102,6 +105,21 @@ class Operation:
     """Asks for an API key, where the deployment has any."""
 
 
+class _Any(Convertor[str]):
+    """The rest of a path, whatever it is: of Starlette's ``path`` a line break is no part."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any", _Any())
+
+
 class ApiRoute(Route):
     """A route for one method, which says what it does."""
 
@@ -115,6 +133,12 @@ class ApiRoute(Route):
 
 def json_content(type_: Any, description: str = "") -> tuple[Content, ...]:
     return (Content("application/json", type_, description),)
+
+
+def one_of(**kinds: str) -> JsonDict:
+    """The schema's part of a rule that one of these fields is there, and is no null; a kind is JSON's name of it. The
+    model checks the same in words of its own."""
+    return {"oneOf": [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds.items()]}
 
 
 def refusals(form: Any, *errors: type[VoxwireError], **statuses: str) -> dict[int, Said]:

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from pydantic.config import JsonDict
 
 from gateway.library import Base64, Source, Url, Wish
 from gateway.library.addresses import LONGEST_URL
 from gateway.library.voice import MAX_DESCRIPTION, MAX_TRANSCRIPT
+from gateway.openapi import one_of
 
 Transcript = Annotated[
     str | None,
@@ -21,10 +21,6 @@ Transcript = Annotated[
 ]
 
 
-def _either(one: str, other: str) -> JsonDict:
-    return {"oneOf": [{"required": [one]}, {"required": [other]}]}
-
-
 class ClipBody(BaseModel):
     """Where the sound is: in here, or at an address."""
 
@@ -32,7 +28,7 @@ class ClipBody(BaseModel):
         extra="forbid",
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
-        json_schema_extra=_either("base64", "url"),
+        json_schema_extra=one_of(base64="string", url="string"),
     )
 
     base64: str | None = None
@@ -54,7 +50,9 @@ class ClipBody(BaseModel):
 class VoiceBody(Wish):
     """A voice to make, from a description or from a clip."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra=_either("description", "clip"))
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, json_schema_extra=one_of(description="string", clip="object")
+    )
 
     description: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = Field(
         None, max_length=MAX_DESCRIPTION

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import PurePath
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from gateway.errors import UnsupportedFormat
+from gateway.openapi import one_of
 
 MAX_TASKS = 1000
 MAX_CHARACTERS = 10_000
@@ -27,7 +28,7 @@ class Task(BaseModel):
     model_config = ConfigDict(
         extra="ignore",
         use_attribute_docstrings=True,
-        json_schema_extra={"oneOf": [{"required": ["prompt"]}, {"required": ["text"]}]},
+        json_schema_extra=one_of(prompt="string", text="string"),
     )
 
     prompt: str | None = Field(None, max_length=MAX_CHARACTERS)
@@ -107,10 +108,17 @@ class SemaphoreBody(BaseModel):
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
     semaphore_id: str = Field(min_length=1, max_length=200)
-    """Its name."""
+    """Its name. Not of ``.`` or ``..`` between slashes: clients resolve those before they send a path."""
     max_concurrent: int = Field(ge=1, le=1_000_000)
     """Its places."""
     description: str = Field("", max_length=1000)
+
+    @field_validator("semaphore_id")
+    @classmethod
+    def _stays_in_a_path(cls, name: str) -> str:
+        if {".", ".."} & set(name.split("/")):
+            raise ValueError("'.' and '..' cannot stand between slashes: no client could ask for it by its path")
+        return name
 
 
 class NamedSemaphore(BaseModel):

@@ -24,7 +24,7 @@ from gateway.errors import BadMessage, Internal, Overloaded, RateLimited, Unauth
 from gateway.openapi import Content, Operation, Said, Tag, json_content, refusals
 
 TAG = Tag(
-    "volcengine-concurrent",
+    "volcengine_concurrent",
     "The batch service of preangelleo/volcengine-concurrent-tts: many texts in one request, and semaphores that"
     " services share.",
 )

@@ -116,6 +116,6 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         ApiRoute("/generate-batch", guarded(generate), operations.GENERATE, "POST"),
         ApiRoute("/external-semaphores", admin(create), operations.CREATE, "POST"),
         ApiRoute("/external-semaphores", admin(list_all), operations.LIST),
-        ApiRoute("/external-semaphores/{name:path}", admin(one), operations.GET),
-        ApiRoute("/external-semaphores/{name:path}", admin(remove), operations.DELETE, "DELETE"),
+        ApiRoute("/external-semaphores/{name:any}", admin(one), operations.GET),
+        ApiRoute("/external-semaphores/{name:any}", admin(remove), operations.DELETE, "DELETE"),
     ]
