@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -160,8 +160,8 @@ class Providers:
         """
         async with asyncio.TaskGroup() as group:
             for engine in self._engines:
-                wanted = self._preload is None or engine.name in self._preload
-                group.create_task(engine.start() if wanted else engine.prepare(), name=f"start engine {engine.name}")
+                start = engine.start() if engine.preload else engine.prepare()
+                group.create_task(start, name=f"start engine {engine.name}")
 
     async def close(self) -> None:
         """Close every engine. Callable at any time, and twice."""
@@ -222,23 +222,42 @@ class Providers:
         raise UnknownProvider(f"there is no such engine here; there are: {_some_of(self.status)}")
 
     def _engine(self, engine: str | Provider) -> Engine:
-        async def make() -> Provider:
-            if not isinstance(engine, str):
-                return engine
-            if engine not in self._isolated:
-                return await self._load(engine)
-            from providers.isolated.engine import isolate
-
-            return await isolate(engine, self._options.get(engine, {}), partial(self._load, engine))
-
         name = engine if isinstance(engine, str) else engine.id
-        return Engine(name, make, start_timeout=self._start_timeout, idle=self._idle)
+        preload = self._preload is None or name in self._preload
+        return Engine(name, self._maker(engine), preload=preload, start_timeout=self._start_timeout, idle=self._idle)
 
-    async def _load(self, engine: str) -> Provider:
-        # Importing an engine may take seconds.
-        imports = Lane(1, f"import-{engine}")
+    def _maker(self, engine: str | Provider) -> Callable[[], Awaitable[Provider]]:
+        if not isinstance(engine, str):
+            return partial(_given, engine)
+        options = self._options.get(engine, {})
+        here = _Import(engine, options)
+        return partial(_isolated, engine, options, here) if engine in self._isolated else here
+
+
+class _Import:
+    """Makes a provider of a name. Importing its module may take seconds, or hang; then whoever waits is not held up by
+    its thread, and another try waits for that, and needs none of its own."""
+
+    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
+        self._name = name
+        self._options = options
+        self._lane = Lane(1, f"import-{name}", max_wait=None)
+
+    async def __call__(self) -> Provider:
+        self._lane.open()
         try:
-            kind = await imports.run(resolve, engine)
+            kind = await self._lane.run(resolve, self._name)
         finally:
-            await imports.close()
-        return _checked(engine, kind(**self._options.get(engine, {})))
+            if not self._lane.busy:
+                await self._lane.close()
+        return _checked(self._name, kind(**self._options))
+
+
+async def _given(provider: Provider) -> Provider:
+    return provider
+
+
+async def _isolated(name: str, options: Mapping[str, Any], here: Callable[[], Awaitable[Provider]]) -> Provider:
+    from providers.isolated.engine import isolate
+
+    return await isolate(name, options, here)

@@ -3,6 +3,9 @@
 idle ──load──> starting ──> ready ──unload──> idle
                   └──> failed ──after a while──> starting
 
+Whoever comes after that while tries a failed start again. One that was to be preloaded, or whose voices nobody knows
+yet, tries again by itself: it may be that nobody is sent to a gateway that is not ready.
+
 The process of an engine that has one of its own may end: once, and the engine is idle; again and again, and it failed.
 """
 
@@ -10,26 +13,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from providers.base import EngineFailed, EngineUnavailable, Provider, ProviderError, Separate, Voice, Watched
+from providers.base import (
+    EngineFailed,
+    EngineUnavailable,
+    MissingDependency,
+    Provider,
+    ProviderError,
+    Separate,
+    UnknownProvider,
+    Voice,
+    Watched,
+)
 
 log = logging.getLogger(__name__)
 
+Error = TypeVar("Error", bound=ProviderError)
+
 _FIRST_RETRY, _LONGEST_RETRY = 5.0, 300.0
 """Seconds after a failed load in which nobody tries again; doubled with each failure in a row."""
+_LONGEST_CLOSE = 10.0
+"""Seconds that an engine has to close. A thread in the middle of a load cannot be stopped, and may never end."""
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _STEADY = 60.0
 """Seconds after which the loss of an engine's process is none of a row."""
 
 
 class State(StrEnum):
     IDLE = "idle"
-    """Not loaded; the first who asks for it loads it."""
+    """Not loaded; the first who asks for it loads it, also where it has failed and may be tried again."""
     STARTING = "starting"
     READY = "ready"
     FAILED = "failed"
@@ -60,8 +79,8 @@ class Engine:
     """A provider that may not be there yet, or not work: either it can be used, or it has the error that
     says why.
 
-    ``start_timeout`` (seconds) bounds a start; ``idle`` is after how many seconds without use it is unloaded, 0 for
-    never. Belongs to one event loop.
+    ``preload``: it is to be loaded before anybody asks. ``start_timeout`` (seconds) bounds a start; ``idle`` is after
+    how many seconds without use it is unloaded, 0 for never. Belongs to one event loop.
     """
 
     def __init__(
@@ -69,10 +88,12 @@ class Engine:
         name: str,
         make: Callable[[], Awaitable[Provider]],
         *,
+        preload: bool = True,
         start_timeout: float | None = None,
         idle: float = 0.0,
     ) -> None:
         self.name = name
+        self.preload = preload
         self.provider: Provider | None = None
         self.voices: tuple[Voice, ...] = ()
         self.state = State.STARTING
@@ -88,7 +109,10 @@ class Engine:
         """In a row."""
         self._ready_at = 0.0
         self._changing: asyncio.Task[None] | None = None
+        self._untidy = False
+        """It has failed, and may still hold what it took for its start."""
         self._timer: asyncio.TimerHandle | None = None
+        """To unload it, where it is ready; to try again, where it has failed."""
         self._users = 0
         self._load_s: float | None = None
         self._memory: int | None = None
@@ -123,7 +147,8 @@ class Engine:
         if error is None:
             return Status(self.state, None, None, None, *counted)
         retry = max(0.0, self._retry_at - _now()) if self._retry_at else None
-        return Status(State.FAILED, error.code, str(error), retry, *counted)
+        state = State.IDLE if self._due and self.provider is not None else State.FAILED
+        return Status(state, error.code, str(error), retry, *counted)
 
     @property
     def _separate(self) -> Separate | None:
@@ -132,7 +157,7 @@ class Engine:
     def use(self) -> Provider:
         """The provider, ready. Raises why it is not."""
         if self._error is not None:
-            raise self._error.with_traceback(None)
+            raise self._told(self._error)
         provider = self.offer()
         if not self.ready:
             raise self._starting()
@@ -142,8 +167,7 @@ class Engine:
         """The provider, ready or to be loaded by ``hold``. Raises why it cannot be used."""
         error = self.trouble
         if error is not None:
-            # One error is raised for every caller; without this its traceback would grow with each.
-            raise error.with_traceback(None)
+            raise self._told(error)
         if self.provider is None:
             raise self._starting()
         return self.provider
@@ -156,14 +180,16 @@ class Engine:
 
     async def prepare(self) -> None:
         """Make the provider and ask for its voices, but load nothing. Its errors are kept, not raised."""
-        if self._changing is None and not self.ready:
+        if self._changing is None and not self.voices:
             await self._change(self._prepare)
 
     async def start(self) -> None:
         """Load the engine and warm it up, unless it is ready. Its errors are kept, not raised."""
         while self._changing is not None and not self._closed:
+            failures = self._failures
             await asyncio.wait([self._changing])
-            if self._error is not None:
+            if self._failures > failures:
+                # What was waited for has failed: that is this caller's answer, too.
                 return
         if not self.ready:
             await self._change(self._load)
@@ -181,9 +207,10 @@ class Engine:
         Raises why it cannot be used; a start that has failed is tried again by the first who comes after a while.
         """
         self._users += 1
-        self._stop_timer()
         try:
-            if not self.ready:
+            if self.ready:
+                self._stop_timer()
+            else:
                 self.offer()
                 await self.start()
             yield self.use()
@@ -192,14 +219,14 @@ class Engine:
             self._unload_later()
 
     async def close(self) -> None:
-        """Close the provider, if there is one. What it raises is logged."""
+        """Close the provider, if there is one. What it raises is logged, and it is not waited for for ever."""
         self._closed = True
         self._stop_timer()
         self.state, self._error = State.FAILED, EngineUnavailable(f"engine {self.id!r} is closed")
         self._retry_at = 0.0
-        if self._changing is not None:
-            self._changing.cancel()
-            await asyncio.wait([self._changing])
+        if (changing := self._changing) is not None:
+            changing.cancel()
+            await asyncio.wait([changing], timeout=_LONGEST_CLOSE)
         await self._close_provider()
 
     # ---- changes, one at a time
@@ -219,15 +246,20 @@ class Engine:
         self._changing = None
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("engine %s: %r", self.name, error, exc_info=error)
+        if self._untidy and not self._closed:
+            # A change of its own: whoever waited for the start need not wait for this.
+            self._begin_change(self._tidy)
 
     async def _prepare(self) -> None:
-        if await self._attempt(self._meet):
-            self.state = State.IDLE
+        if await self._attempt(self._meet) and not self._closed:
+            self.state, self._error = State.IDLE, None
+            self._failures, self._retry_at = 0, 0.0
 
     async def _load(self) -> None:
+        self._stop_timer()
         self._error, self._lost, self.state = None, None, State.STARTING
         began, before = _now(), _resident()
-        if await self._attempt(self._begin):
+        if await self._attempt(self._begin) and not self._closed:
             self.state = State.READY
             self._ready_at = _now()
             self._failures, self._retry_at = 0, 0.0
@@ -243,7 +275,9 @@ class Engine:
         except ProviderError as error:
             self._failed(error)
             log.warning("engine %s cannot start: %s", self.id, error)
-        except Exception as error:
+        except BaseException as error:
+            if _means_us(error):
+                raise
             if limit.expired() and isinstance(error, TimeoutError):
                 self._failed(EngineUnavailable(f"{self._named} did not start within {self._start_timeout:g} seconds"))
                 log.warning("%s", self._error)
@@ -279,22 +313,46 @@ class Engine:
     async def _unload(self) -> None:
         if self._users or not self.ready:
             return
+        self._stop_timer()
         self.state = State.IDLE
         log.info("engine %s is unloaded", self.id)
+        if not await self._close_provider():
+            self._failed(EngineUnavailable(f"{self._named} did not unload within {_LONGEST_CLOSE:g} seconds"))
+            self._untidy = False
+
+    async def _tidy(self) -> None:
+        """A start that failed half-way has taken memory, and may have threads that still work on it."""
+        self._untidy = False
         await self._close_provider()
 
-    async def _close_provider(self) -> None:
+    async def _close_provider(self) -> bool:
+        """False where it does not end: then it is left to itself."""
         try:
-            if self.provider is not None:
-                await self.provider.close()
-        except Exception:
+            async with asyncio.timeout(_LONGEST_CLOSE) as limit:
+                if self.provider is not None:
+                    await self.provider.close()
+        except BaseException as error:
+            if _means_us(error):
+                raise
+            if limit.expired() and isinstance(error, TimeoutError):
+                log.error("%s did not close within %g seconds", self._named, _LONGEST_CLOSE)
+                return False
             log.exception("engine %s failed to close", self.id)
+        return True
 
     def _failed(self, error: ProviderError) -> None:
         """Remember why it did not start, and for how long nobody is to try again."""
-        self.state, self._error = State.FAILED, error
-        self._retry_at = _now() + min(_LONGEST_RETRY, _FIRST_RETRY * 2**self._failures)
         self._failures += 1
+        if self._closed:
+            return
+        # What was on the stack when it was raised may be the gigabytes of a model.
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        self.state, self._error = State.FAILED, error
+        wait = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(self._failures - 1, 16))
+        self._retry_at = _now() + wait
+        self._untidy = self.provider is not None
+        if (self.preload or not self.voices) and not isinstance(error, MissingDependency | UnknownProvider):
+            self._call_later(wait, self._retry)
 
     def _process_lost(self, error: ProviderError) -> None:
         """The next who asks for it starts it again. Where it is lost soon after that once more, after a while only."""
@@ -309,31 +367,61 @@ class Engine:
         else:
             self._failures = self._losses - 2
             self._failed(error)
+            self._untidy = False
 
     @property
     def _due(self) -> bool:
         return not self._closed and self._retry_at > 0.0 and _now() >= self._retry_at
 
+    def _told(self, error: Error) -> Error:
+        """One error is told to many. Each gets one of his own: in one that all share, the traceback of the one would
+        grow with the other's, and keep alive whoever was told last."""
+        own = type(error).__new__(type(error), *error.args)
+        own.__dict__.update(error.__dict__)
+        if own.retryable and own.retry_after is None and self._retry_at:
+            own.retry_after = max(1.0, self._retry_at - _now())
+        return own
+
     def _starting(self) -> EngineUnavailable:
         how = "not loaded" if self.state is State.IDLE else "starting"
         return EngineUnavailable(f"engine {self.id!r} is {how}", retry_after=1.0)
 
-    # ---- unloading what nobody uses
+    # ---- what it does by itself
 
     def _unload_later(self) -> None:
-        self._stop_timer()
-        if self._idle and not self._users and self.ready and not self._closed:
-            self._timer = asyncio.get_running_loop().call_later(self._idle, self._unload_now)
+        if self.ready:
+            self._stop_timer()
+            if self._idle and not self._users and not self._closed:
+                self._call_later(self._idle, lambda: self._begin_change(self._unload))
 
-    def _unload_now(self) -> None:
-        self._timer = None
-        if self._changing is None and not self._closed:
-            self._begin_change(self._unload)
+    def _retry(self) -> None:
+        if self._error is not None:
+            self._begin_change(self._load if self.preload else self._prepare)
+
+    def _call_later(self, seconds: float, change: Callable[[], object]) -> None:
+        def now(_: object = None) -> None:
+            self._timer = None
+            if self._closed:
+                return
+            if self._changing is not None:
+                self._changing.add_done_callback(now)
+            else:
+                change()
+
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(seconds, now)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _means_us(error: BaseException) -> bool:
+    """It stops this task or the process, and is nothing of the engine's."""
+    task = asyncio.current_task()
+    cancelled = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    return cancelled or isinstance(error, KeyboardInterrupt)
 
 
 def _now() -> float:
@@ -346,4 +434,4 @@ def _resident() -> int:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):
         return 0
-    return pages * 4096
+    return pages * _PAGE
