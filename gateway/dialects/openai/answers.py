@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from gateway.dialects.body import closing
-from gateway.dialects.openai.bodies import ErrorAnswer, ErrorFields, SpeechBody, Usage, WrongField
+from gateway.dialects.openai.bodies import AudioDone, ErrorAnswer, ErrorFields, Failure, SpeechBody, Usage, WrongField
 from gateway.dialects.openai.speaking import UnknownModel
 from gateway.dialects.refusal import json_response, retry_headers
 from gateway.dialects.responder import FileForm, Form
@@ -74,13 +74,14 @@ class Events:
         self.refused = reply.refused
 
     def audio(self, frame: Audio) -> bytes:
+        # An ``AudioDelta``, whose base64 is long and needs no escapes.
         return b'data: {"type":"speech.audio.delta","audio":"%b"}\n\n' % pybase64.b64encode(frame.data)
 
     def ended(self, ended: Ended) -> bytes:
-        return sse_event({"type": "speech.audio.done", "usage": usage(self._text, ended.audio).model_dump()})
+        return sse_event(AudioDone(usage=usage(self._text, ended.audio)).model_dump())
 
     def broken(self, error: VoxwireError) -> bytes:
-        return sse_event({"type": "error", "error": error_fields(error).model_dump()})
+        return sse_event(Failure(error=error_fields(error)).model_dump())
 
 
 def usage(text: str, seconds: float) -> Usage:

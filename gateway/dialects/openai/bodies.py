@@ -126,9 +126,40 @@ class ErrorAnswer(BaseModel):
     error: ErrorFields
 
 
+# ---- the data of events
+
+
+class AudioDelta(BaseModel):
+    """Comes while it is made."""
+
+    model_config = _ANSWER
+
+    type: Literal["speech.audio.delta"] = "speech.audio.delta"
+    audio: str
+    """A piece of the file, in base64."""
+
+
 class Usage(BaseModel):
     """Estimates, for no tokens are involved here: one for four characters, and twenty a second of sound."""
 
     input_tokens: int
     output_tokens: int
     total_tokens: int
+
+
+class AudioDone(BaseModel):
+    """Comes at the end."""
+
+    model_config = _ANSWER
+
+    type: Literal["speech.audio.done"] = "speech.audio.done"
+    usage: Usage
+
+
+class Failure(BaseModel):
+    """Comes where something fails after the first sound, before the connection is cut."""
+
+    model_config = _ANSWER
+
+    type: Literal["error"] = "error"
+    error: ErrorFields

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from audio import formats
-from gateway.dialects.openai.bodies import ErrorAnswer, ModelAnswer, ModelsAnswer, NamedModel, SpeechBody
+from gateway.dialects.openai.bodies import (
+    AudioDelta,
+    AudioDone,
+    ErrorAnswer,
+    Failure,
+    ModelAnswer,
+    ModelsAnswer,
+    NamedModel,
+    SpeechBody,
+)
 from gateway.dialects.openai.names import FORMATS
 from gateway.dialects.openai.speaking import UnknownModel
 from gateway.errors import RateLimited, Unauthorized, VoxwireError
@@ -15,13 +24,6 @@ TAG = Tag("openai", "OpenAI's speech API, for its client libraries and whatever 
 
 _ID = {"X-Request-Id": "Of this request, as in the gateway's log."}
 _RETRY = {"X-Should-Retry": "`true` where another try may help, else `false`: OpenAI's clients obey it."}
-
-_EVENTS = """\
-With `"stream_format": "sse"`. The data of each event is JSON: `{"type": "speech.audio.delta", "audio": "<base64>"}`,
-whose pieces make one file in `response_format`; at the end
-`{"type": "speech.audio.done", "usage": {"input_tokens", "output_tokens", "total_tokens"}}`, which are estimates. What
-fails after the first sound is `{"type": "error", "error": …}`, as in the body of an error, and the connection is cut.
-"""
 
 _SPOKEN = tuple(error for error in SPEAKING if error is not RateLimited)
 """The requests to this API are not counted."""
@@ -41,7 +43,7 @@ SPEECH = Operation(
             "The sound, sent while it is made. What fails after the first sound cuts the connection.",
             (
                 *(Content(formats.find(ours).mime, None, f"`{name}`.") for name, (ours, _) in FORMATS.items()),
-                Content("text/event-stream", str, _EVENTS),
+                Content("text/event-stream", AudioDelta | AudioDone | Failure, "Where `stream_format` is `sse`."),
             ),
             _ID,
         ),

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gateway.clock import Clock
 from gateway.dialects.detail import refused
-from gateway.dialects.orpheus_fastapi.bodies import Figures
+from gateway.dialects.orpheus_fastapi.bodies import ChunkEvent, CompleteEvent, ErrorEvent, Figures
 from gateway.dialects.orpheus_fastapi.speaking import DIALECT, SAMPLE_RATE
 from gateway.dialects.sse import SSE_HEADERS, WHOLE, sse_event
 from gateway.dialects.whole import Spoken, WholeJson, WholeWav
@@ -31,30 +31,27 @@ class Events:
 
     def audio(self, frame: Audio) -> bytes:
         self._samples += frame.samples
-        content = {
-            "chunk": frame.sequence + 1,
-            "audio_base64": pybase64.b64encode_as_string(frame.data),
-            "samples": frame.samples,
-            "duration_ms": _milliseconds(frame.samples / SAMPLE_RATE),
-        }
-        if not frame.sequence:
-            content["ttfa_ms"] = self._elapsed()
-        return sse_event(content, WHOLE)
+        content = ChunkEvent(
+            chunk=frame.sequence + 1,
+            audio_base64=pybase64.b64encode_as_string(frame.data),
+            samples=frame.samples,
+            duration_ms=_milliseconds(frame.samples / SAMPLE_RATE),
+            ttfa_ms=None if frame.sequence else self._elapsed(),
+        )
+        return sse_event(content.model_dump(exclude_none=True), WHOLE)
 
     def ended(self, ended: Ended) -> bytes:
-        return sse_event(
-            {
-                "event": "complete",
-                "total_chunks": ended.frames,
-                "total_samples": self._samples,
-                "total_duration_s": round(self._samples / SAMPLE_RATE, 3),
-                "processing_time_ms": self._elapsed(),
-            }
+        content = CompleteEvent(
+            total_chunks=ended.frames,
+            total_samples=self._samples,
+            total_duration_s=round(self._samples / SAMPLE_RATE, 3),
+            processing_time_ms=self._elapsed(),
         )
+        return sse_event(content.model_dump())
 
     def broken(self, error: VoxwireError) -> bytes:
-        said = {"event": "error", "error": error.message, "code": error.code, "retryable": error.retryable}
-        return sse_event(said)
+        content = ErrorEvent(error=error.message, code=error.code, retryable=error.retryable)
+        return sse_event(content.model_dump())
 
     def refused(self, error: VoxwireError) -> Response:
         return refused(error)

@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from providers.base import Provider, Tunable
 
 DEFAULT_VOICE = "tara"
 
-# ---- requests
 
-
-def _left_to_the_engine(schema: dict[str, Any]) -> None:
-    """The earlier server's default is not what is taken."""
+def _untold(schema: dict[str, Any]) -> None:
+    """The default is not what is taken, or not what is sent."""
     del schema["default"]
+
+
+# ---- requests
 
 
 class SpeechBody(BaseModel):
@@ -29,10 +31,10 @@ class SpeechBody(BaseModel):
     voice: str = Field(DEFAULT_VOICE, max_length=256)
     """The id of a voice, as `GET /api/voices` has them. An engine called `orpheus` is asked first. Where nobody has a
     `tara`, it means the default engine's default voice."""
-    temperature: float = Field(0.3, ge=0.0, le=2.0, json_schema_extra=_left_to_the_engine)
+    temperature: float = Field(0.3, ge=0.0, le=2.0, json_schema_extra=_untold)
     """How freely it is spoken, for engines that have such an option; the others ignore it. The engine's own unless
     set."""
-    max_tokens: int = Field(512, ge=64, le=2048, json_schema_extra=_left_to_the_engine)
+    max_tokens: int = Field(512, ge=64, le=2048, json_schema_extra=_untold)
     """Where a sentence is cut, for engines that have such an option: 512 are 6 seconds of Orpheus' sound. The engine's
     own unless set."""
     stream: bool = True
@@ -67,6 +69,48 @@ class SpeechAnswer(Figures):
 
     audio_base64: str
     """A wav file."""
+
+
+class ChunkEvent(BaseModel):
+    """Comes while it is made."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    chunk: int
+    """Its number, from 1."""
+    audio_base64: str
+    """The samples: 24 kHz, 16 bit, little-endian, mono."""
+    samples: int
+    duration_ms: float
+    ttfa_ms: float | SkipJsonSchema[None] = Field(None, json_schema_extra=_untold)
+    """From the request to the first sound, a wait for a place included; in the first event alone."""
+
+
+class CompleteEvent(BaseModel):
+    """Comes at the end."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_serialization_defaults_required=True)
+
+    event: Literal["complete"] = "complete"
+    total_chunks: int
+    total_samples: int
+    total_duration_s: float
+    processing_time_ms: float
+    """From the request to the last sound."""
+
+
+class ErrorEvent(BaseModel):
+    """Comes where something fails after the first sound, before the connection is cut."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_serialization_defaults_required=True)
+
+    event: Literal["error"] = "error"
+    error: str
+    """A sentence for people."""
+    code: str
+    """For programs."""
+    retryable: bool
+    """Another try may help."""
 
 
 class VoiceAnswer(BaseModel):
