@@ -46,9 +46,12 @@ class DetailAnswer(BaseModel):
     """Another try may help."""
 
 
+def told(error: VoxwireError) -> DetailAnswer:
+    return DetailAnswer(detail=error.message, code=error.code, retryable=error.retryable)
+
+
 def refused(error: VoxwireError) -> Response:
-    body = DetailAnswer(detail=error.message, code=error.code, retryable=error.retryable)
-    return json_response(body.model_dump(), error.http_status, {**retry_headers(error), **closing(error)})
+    return json_response(told(error).model_dump(), error.http_status, {**retry_headers(error), **closing(error)})
 
 
 def invalid(error: ValidationError) -> Response:

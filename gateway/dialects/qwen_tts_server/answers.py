@@ -1,127 +1,176 @@
-"""How sound is answered: as a file, as JSON with a file in it, or as server-sent events."""
+"""What is answered."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Literal
 
-import pybase64
-from starlette.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from audio import wav
-from gateway.clock import Clock
-from gateway.dialects.detail import refused
-from gateway.dialects.qwen_tts_server.speaking import DIALECT
-from gateway.dialects.sse import SSE_HEADERS
-from gateway.dialects.whole import Spoken, WholeJson, WholeWav
-from gateway.errors import VoxwireError
-from gateway.events import Audio, Ended
-from gateway.session.session import Plan
+from gateway.dialects.detail import DetailAnswer
+
+WavInBase64 = Annotated[
+    str, Field(description="A wav file, in base64.", json_schema_extra={"contentEncoding": "base64"})
+]
+CacheStatus = Literal["hit", "miss"]
 
 
-@dataclass(slots=True)
-class Course:
-    """What is known of an answer beside its sound, before the sound is there."""
-
-    plan: Plan | None = None
-    known: bool | None = None
-    """Of a voice that was asked for by a clip or a description: it had been made before."""
-
-    @property
-    def sample_rate(self) -> int:
-        assert self.plan is not None
-        return self.plan.sample_rate
-
-    @property
-    def cache(self) -> dict[str, str]:
-        return {} if self.known is None else {"cache_status": "hit" if self.known else "miss"}
+class _Answer(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-def wav_form(course: Course, name: str) -> WholeWav:
-    """A file of that name; how it went stands in the headers."""
-
-    def headers(spoken: Spoken) -> Mapping[str, str]:
-        figures = _figures(spoken.duration, spoken.took)
-        return {
-            "content-disposition": f'attachment; filename="{name}.wav"',
-            "x-sample-rate": str(spoken.sample_rate),
-            "x-generation-time": f"{figures['generation_time']:.3f}",
-            "x-audio-duration": f"{figures['audio_duration']:.3f}",
-            "x-rtf": f"{figures['rtf']:.3f}",
-            **{f"x-{field.replace('_', '-')}": value for field, value in course.cache.items()},
-        }
-
-    return WholeWav(DIALECT, headers, refused)
+# ---- sound
 
 
-def json_form(course: Course) -> WholeJson:
-    def fields(spoken: Spoken) -> Mapping[str, Any]:
-        figures = _figures(spoken.duration, spoken.took)
-        return {"sample_rate": spoken.sample_rate, "format": "wav", **figures, **course.cache}
+class Figures(_Answer):
+    """What stands behind the file in the JSON of a speech."""
 
-    return WholeJson(DIALECT, "audio", fields, refused)
-
-
-def _figures(duration: float, took: float) -> dict[str, float]:
-    """Seconds; and the real-time factor, less than 1 where it is made faster than it is heard."""
-    return {
-        "generation_time": round(took, 3),
-        "audio_duration": round(duration, 3),
-        "rtf": round(took / duration, 3),
-    }
+    sample_rate: int
+    """Hz."""
+    format: Literal["wav"] = "wav"
+    """Of the file."""
+    generation_time: float
+    """Seconds that it took to make, a wait for the engine and the making of the voice included."""
+    audio_duration: float
+    """Seconds of sound."""
+    rtf: float
+    """The real-time factor, the first by the second: less than 1 where it is made faster than it is heard."""
 
 
-class Events:
-    """Events ``metadata``, then ``audio`` while it is made, each a wav file in base64, then ``metadata`` once more, and
-    ``done``. The files, joined without their headers, are one stream."""
+class MadeFigures(Figures):
+    """The same of a speech whose voice is made for it."""
 
-    dialect = DIALECT
-
-    def __init__(self, course: Course, clock: Clock) -> None:
-        self._course = course
-        self._clock = clock
-        self._began = clock.now()
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {**SSE_HEADERS, "x-sample-rate": str(self._course.sample_rate)}
-
-    def audio(self, frame: Audio) -> bytes:
-        data = wav.header(self._course.sample_rate, frame.samples) + frame.data
-        event = _event("audio", pybase64.b64encode(data))
-        return event if frame.sequence else self._opening() + event
-
-    def _opening(self) -> bytes:
-        plan = self._course.plan
-        assert plan is not None
-        said = {
-            "sample_rate": plan.sample_rate,
-            "format": "wav",
-            "provider": plan.provider.id,
-            "speaker": plan.voice.id,
-            **self._course.cache,
-        }
-        return _json_event("metadata", said)
-
-    def ended(self, ended: Ended) -> bytes:
-        figures = _figures(ended.audio, self._clock.now() - self._began)
-        said = {"sample_rate": self._course.sample_rate, **figures, **self._course.cache}
-        return _json_event("metadata", said) + _event("done", b"complete")
-
-    def broken(self, error: VoxwireError) -> bytes:
-        said = {"detail": error.message, "code": error.code, "retryable": error.retryable}
-        return _json_event("error", said)
-
-    def refused(self, error: VoxwireError) -> Response:
-        return refused(error)
+    cache_status: CacheStatus
+    """`hit` where the voice was known from an earlier request."""
 
 
-def _json_event(name: str, content: Mapping[str, Any]) -> bytes:
-    """In ASCII, as every event here."""
-    return _event(name, json.dumps(content, separators=(",", ":")).encode())
+class SpeechAnswer(Figures):
+    """A whole speech."""
+
+    audio: WavInBase64
 
 
-def _event(name: str, data: bytes) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+class MadeSpeechAnswer(MadeFigures):
+    """A whole speech with a voice that is made for it."""
+
+    audio: WavInBase64
+
+
+class BatchRest(_Answer):
+    """What stands behind the files in the JSON of a batch."""
+
+    errors: list[DetailAnswer | None]
+    """In the order of the texts: why one has no file; null where it has one."""
+    sample_rate: int
+    """Hz, of all the files."""
+    format: Literal["wav"] = "wav"
+    """Of the files."""
+
+
+class BatchAnswer(BatchRest):
+    """Many speeches."""
+
+    audios: list[WavInBase64 | None]
+    """In the order of the texts; null where one cannot be spoken."""
+
+
+# ---- speakers and languages
+
+
+class SpeakerAnswer(_Answer):
+    name: str
+    """What `speaker` takes."""
+    description: str
+    """What the voice is like, for people."""
+    native_language: str
+    """By its English name, or a BCP 47 tag where that has none here; or `Multilingual`."""
+    provider: str
+    """The engine that speaks with it."""
+    sample_rate: int
+    """Hz."""
+
+
+class SpeakersAnswer(_Answer):
+    speakers: list[SpeakerAnswer]
+
+
+class LanguagesAnswer(_Answer):
+    languages: list[str]
+    """`Auto`, and what the speakers speak."""
+
+
+# ---- clips
+
+
+class PromptAnswer(_Answer):
+    prompt_id: str
+    """What `generate-with-prompt` takes; and `speaker` too."""
+    message: str
+    """For people."""
+
+
+class UploadAnswer(_Answer):
+    filename: str
+    """As the form had it."""
+    content_type: str
+    """As the form had it."""
+    audio_base64: Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
+    """The file as it came, in base64: what `ref_audio_base64` takes."""
+    duration: float
+    """Seconds of sound."""
+    message: str
+    """For people."""
+
+
+# ---- engines
+
+
+class QueueAnswer(_Answer):
+    places: int
+    """Utterances that the engine speaks at once."""
+    taken: int
+    """Those that it speaks."""
+    waiting: int
+    """Those that wait for a place."""
+
+
+class ErrorAnswer(_Answer):
+    code: str
+    """For programs."""
+    message: str
+    """For people."""
+    retry_in: float | None
+    """Seconds until it is tried again; none where it need not be tried, or was not."""
+
+
+class EngineAnswer(_Answer):
+    state: Literal["idle", "starting", "ready", "failed"]
+    """`idle`: it is not loaded; the first who needs it loads it."""
+    voices: int
+    """How many it has."""
+    designs_voices: bool
+    """Whether it makes voices from descriptions."""
+    clones_voices: bool
+    """Whether it makes voices from clips."""
+    load_time: float | None
+    """Seconds that its last start took."""
+    memory: int | None
+    """Bytes by which the process grew in it."""
+    users: int
+    """Utterances that hold it."""
+    queue: QueueAnswer | None
+    """None where it has no number of places."""
+    error: ErrorAnswer | None
+    """Why it cannot serve."""
+
+
+class ModelsAnswer(_Answer):
+    custom_voice_loaded: bool
+    """An engine is loaded that speaks: `qwen`, or any where there is none of that id."""
+    voice_design_loaded: bool
+    """An engine is loaded that makes voices from descriptions."""
+    base_loaded: bool
+    """An engine is loaded that makes voices from clips."""
+    tokenizer_loaded: bool
+    """An engine is loaded."""
+    engines: dict[str, EngineAnswer]
+    """All of them, by their ids."""

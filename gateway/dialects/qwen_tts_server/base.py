@@ -10,13 +10,9 @@ from starlette.routing import BaseRoute
 from gateway.admission.auth import caller
 from gateway.dialects.body import body_limit
 from gateway.dialects.multipart import Form, is_form, read_form
-from gateway.dialects.qwen_tts_server.bodies import (
-    CloneBody,
-    CreatePromptBody,
-    GenerateWithPromptBody,
-    PromptAnswer,
-    UploadAnswer,
-)
+from gateway.dialects.qwen_tts_server import operations
+from gateway.dialects.qwen_tts_server.answers import PromptAnswer, UploadAnswer
+from gateway.dialects.qwen_tts_server.bodies import CloneBody, CreatePromptBody, GenerateWithPromptBody, UploadForm
 from gateway.dialects.qwen_tts_server.door import B, Door, Make
 from gateway.dialects.qwen_tts_server.speaking import Wanted
 from gateway.dialects.refusal import json_response
@@ -28,7 +24,7 @@ from providers.base import SAMPLE_WIDTH
 
 _AROUND = 65_536
 """Bytes that a form may have beside its clip."""
-FILE = "file"
+(FILE,) = UploadForm.model_fields
 """The field of a form that has the clip."""
 
 
@@ -97,9 +93,9 @@ def routes(door: Door, prefix: str) -> list[BaseRoute]:
         )
 
     return [
-        door.post(f"{prefix}/clone", clone),
-        door.post(f"{prefix}/clone-stream", clone_stream),
-        door.post(f"{prefix}/create-prompt", create_prompt),
-        door.post(f"{prefix}/generate-with-prompt", generate_with_prompt),
-        door.post(f"{prefix}/upload-ref-audio", upload),
+        door.post(f"{prefix}/clone", clone, operations.CLONE),
+        door.post(f"{prefix}/clone-stream", clone_stream, operations.CLONE_STREAM),
+        door.post(f"{prefix}/create-prompt", create_prompt, operations.CREATE_PROMPT),
+        door.post(f"{prefix}/generate-with-prompt", generate_with_prompt, operations.GENERATE_WITH_PROMPT),
+        door.post(f"{prefix}/upload-ref-audio", upload, operations.UPLOAD),
     ]

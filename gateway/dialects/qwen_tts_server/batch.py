@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import repeat
-from typing import Any
 
 import orjson
 import pybase64
 
 from audio import wav
 from gateway.dialects.batch import Made, run, spoken
-from gateway.dialects.detail import refused
+from gateway.dialects.detail import DetailAnswer, refused, told
+from gateway.dialects.qwen_tts_server.answers import BatchRest
 from gateway.dialects.qwen_tts_server.speaking import DIALECT, Wanted
 from gateway.dialects.responder import FileForm
 from gateway.errors import BadRequest, VoxwireError
@@ -43,7 +43,7 @@ class Batch:
         self._wanted = [replace(one, batch=True, sample_rate=rate) for one in wanted]
         self._plan = plan
         self._rate = rate
-        self._errors: list[dict[str, Any] | None] = []
+        self._errors: list[DetailAnswer | None] = []
 
     async def produce(self, emit: Emit) -> None:
         count = 0
@@ -59,8 +59,8 @@ class Batch:
             await write((b"," if index else b'{"audios":[') + self._said(outcome))
 
         await run(self._wanted, self._make, say, ordered=True)
-        rest = {"errors": self._errors, "sample_rate": self._rate, "format": "wav"}
-        await write(b"]," + orjson.dumps(rest)[1:])
+        rest = BatchRest(errors=self._errors, sample_rate=self._rate)
+        await write(b"]," + orjson.dumps(rest.model_dump())[1:])
         await emit(Ended(0.0, None, count))
 
     async def _make(self, wanted: Wanted) -> Made:
@@ -74,7 +74,7 @@ class Batch:
             self._errors.append(None)
             return b'"%b"' % pybase64.b64encode(outcome.data)
         self._gateway.metrics.errors.labels(DIALECT, outcome.code).inc()
-        self._errors.append({"detail": outcome.message, "code": outcome.code, "retryable": outcome.retryable})
+        self._errors.append(told(outcome))
         return b"null"
 
 

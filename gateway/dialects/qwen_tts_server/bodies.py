@@ -1,4 +1,4 @@
-"""What is asked, and what is answered where it is not sound."""
+"""What is asked."""
 
 from __future__ import annotations
 
@@ -20,42 +20,64 @@ Text = Annotated[str, Field(min_length=1)]
 BatchText = Annotated[str, Field(min_length=1, max_length=MAX_BATCH_CHARACTERS)]
 Name = Annotated[str, Field(max_length=256)]
 Instruct = Annotated[str, Field(max_length=MAX_DESCRIPTION)]
-
-
-# ---- requests
+Described = Annotated[str, Field(min_length=1, max_length=MAX_DESCRIPTION)]
 
 
 class _Body(BaseModel):
     # What a caller has sent is not repeated to it, and may be megabytes.
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+# ---- one speech
 
 
 class SpeechBody(_Body):
     """What every request for one speech has."""
 
     text: Text
+    """What is to be spoken."""
     language: Name = AUTO
+    """`Auto`, the English name of a language as `/api/v1/custom-voice/languages` lists them, or a BCP 47 tag. An engine
+    that speaks a single language does not look at it."""
     speed: float = Field(1.0, ge=0.5, le=2.0)
+    """2 is twice as fast. For engines that can; the others speak as fast as ever."""
     response_format: Literal["wav", "base64"] = "wav"
+    """`base64` is JSON with the wav file in it. A stream has events, whatever is said here."""
 
 
 class CustomVoiceBody(SpeechBody):
+    """Speech with a speaker."""
+
     speaker: Name | None = None
+    """The name of a speaker or the id of any voice, whatever its case. Without one, and with Qwen3-TTS's own nine where
+    nobody has a voice of that name: the default voice."""
     instruct: Instruct | None = None
-    """How it is to be spoken, such as "very happy"."""
+    """How it is to be spoken, such as "very happy". For engines that can; the others do not look at it."""
 
 
 class VoiceDesignBody(SpeechBody):
-    instruct: Annotated[Instruct, Field(min_length=1)]
-    """What the voice is like."""
+    """Speech with a voice that is described."""
+
+    instruct: Described
+    """What the voice is like, such as "a deep, calm voice of an old man"."""
+
+
+# ---- clips
 
 
 class ReferenceBody(_Body):
     """A clip, and what is said in it."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["ref_audio_url"]}, {"required": ["ref_audio_base64"]}]}
+    )
+
     ref_audio_url: str | None = Field(None, max_length=LONGEST_URL)
+    """A public http(s) address of a sound file. This, or `ref_audio_base64`."""
     ref_audio_base64: str | None = None
+    """A sound file in base64, as a data URL or not. At most 4 MiB, decoded."""
     ref_text: str | None = Field(None, max_length=MAX_TRANSCRIPT)
+    """What is said in the clip. Must be there unless `x_vector_only_mode` is true."""
     x_vector_only_mode: bool = False
     """Make the voice of the sound alone; what is said in it is then not needed, and not used."""
 
@@ -80,106 +102,59 @@ class ReferenceBody(_Body):
 
 
 class CloneBody(SpeechBody, ReferenceBody):
-    pass
+    """Speech with a voice like that of a clip."""
 
 
 class CreatePromptBody(ReferenceBody):
+    """A voice like that of a clip, to be kept."""
+
     name: VoiceName = "Prompt"
-    """Of the voice, in lists."""
+    """What the voice is called in lists."""
 
 
 class GenerateWithPromptBody(SpeechBody):
+    """Speech with a voice that was kept."""
+
     prompt_id: Name
+    """As `create-prompt` gave it; or the id of any other voice in the caller's library."""
+
+
+class UploadForm(BaseModel):
+    """A form with a clip."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    file: bytes
+    """A sound file of any common kind."""
+
+
+# ---- many at once
 
 
 class _Batch(_Body):
-    """Lists of equal length. The answer is JSON whatever ``response_format`` says, as with the earlier server."""
+    """Lists of equal length."""
 
     texts: list[BatchText] = Field(min_length=1, max_length=MAX_TEXTS)
+    """What is to be spoken."""
     languages: list[Name] | None = None
+    """One for each text, or left out, which means `Auto`."""
     speed: float = Field(1.0, ge=0.5, le=2.0)
+    """2 is twice as fast, of all of them. For engines that can."""
     response_format: Literal["base64", "wav", "zip"] = "base64"
+    """The answer is JSON whatever is said here, as with the earlier server."""
 
 
 class CustomVoiceBatchBody(_Batch):
+    """Speech with speakers. The lists are as long as `texts`."""
+
     speakers: list[Name] | None = None
+    """One for each text, or left out, which means the default voice."""
     instructs: list[Instruct | None] | None = None
+    """How each text is to be spoken; null where nothing is said of it."""
 
 
 class VoiceDesignBatchBody(_Batch):
-    instructs: list[Annotated[Instruct, Field(min_length=1)]]
+    """Speech with voices that are described, 32 different ones at most. The lists are as long as `texts`."""
 
-
-# ---- answers
-
-
-class SpeakerAnswer(BaseModel):
-    name: str
-    """What ``speaker`` takes."""
-    description: str
-    native_language: str
-    provider: str
-    sample_rate: int
-    """Hz."""
-
-
-class SpeakersAnswer(BaseModel):
-    speakers: list[SpeakerAnswer]
-
-
-class LanguagesAnswer(BaseModel):
-    languages: list[str]
-
-
-class PromptAnswer(BaseModel):
-    prompt_id: str
-    message: str
-
-
-class UploadAnswer(BaseModel):
-    filename: str
-    content_type: str
-    audio_base64: str
-    """The file as it came."""
-    duration: float
-    """Seconds."""
-    message: str
-
-
-class QueueAnswer(BaseModel):
-    places: int
-    """Utterances that the engine speaks at once."""
-    taken: int
-    waiting: int
-
-
-class ErrorAnswer(BaseModel):
-    code: str
-    message: str
-    retry_in: float | None
-    """Seconds until it is tried again; none where it need not be tried, or was not."""
-
-
-class EngineAnswer(BaseModel):
-    state: str
-    """``idle``, ``starting``, ``ready`` or ``failed``."""
-    voices: int
-    designs_voices: bool
-    clones_voices: bool
-    load_time: float | None
-    """Seconds that its last start took."""
-    memory: int | None
-    """Bytes by which the process grew in it."""
-    users: int
-    """Utterances that hold it."""
-    queue: QueueAnswer | None
-    """None where it has no number of places."""
-    error: ErrorAnswer | None
-
-
-class ModelsAnswer(BaseModel):
-    custom_voice_loaded: bool
-    voice_design_loaded: bool
-    base_loaded: bool
-    tokenizer_loaded: bool
-    engines: dict[str, EngineAnswer]
+    instructs: list[Described]
+    """What the voice of each text is like."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
-from gateway.dialects.qwen_tts_server import batch
+from gateway.dialects.qwen_tts_server import batch, operations
 from gateway.dialects.qwen_tts_server.bodies import CustomVoiceBatchBody, CustomVoiceBody
 from gateway.dialects.qwen_tts_server.door import Door, Make
 from gateway.dialects.qwen_tts_server.languages import AUTO
@@ -42,11 +42,11 @@ def routes(door: Door, prefix: str) -> list[BaseRoute]:
         return door.answer(batch.Batch(gateway, wanted, plan, rate).produce, batch.FORM)
 
     return [
-        door.post(f"{prefix}/generate", generate),
-        door.post(f"{prefix}/generate-stream", stream),
-        door.post(f"{prefix}/batch", many),
-        door.get(f"{prefix}/speakers", lambda: speakers(gateway)),
-        door.get(f"{prefix}/languages", lambda: spoken_languages(gateway)),
+        door.post(f"{prefix}/generate", generate, operations.GENERATE),
+        door.post(f"{prefix}/generate-stream", stream, operations.GENERATE_STREAM),
+        door.post(f"{prefix}/batch", many, operations.BATCH),
+        door.get(f"{prefix}/speakers", lambda: speakers(gateway), operations.SPEAKERS),
+        door.get(f"{prefix}/languages", lambda: spoken_languages(gateway), operations.LANGUAGES),
     ]
 
 

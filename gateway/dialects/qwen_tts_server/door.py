@@ -9,17 +9,17 @@ from typing import TypeVar
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.dialects.body import body_limit, read_object
 from gateway.dialects.detail import Handler, guarded
-from gateway.dialects.qwen_tts_server.answers import Course, Events, json_form, wav_form
 from gateway.dialects.qwen_tts_server.bodies import SpeechBody
+from gateway.dialects.qwen_tts_server.forms import Course, Events, json_form, wav_form
 from gateway.dialects.qwen_tts_server.making import Makers
 from gateway.dialects.qwen_tts_server.speaking import DIALECT
 from gateway.dialects.refusal import json_response
 from gateway.dialects.responder import Answer, Form, Produce, speech
 from gateway.dialects.whole import Spoken, WholeWav, whole
+from gateway.openapi import ApiRoute, Operation
 from gateway.runtime import Gateway
 from gateway.session.session import Emit, Plan
 
@@ -89,13 +89,13 @@ class Door:
 
     # ---- routes
 
-    def post(self, path: str, handle: Handler) -> Route:
-        return Route(path, guarded(self.gateway, DIALECT, handle), methods=["POST"])
+    def post(self, path: str, handle: Handler, operation: Operation) -> ApiRoute:
+        return ApiRoute(path, guarded(self.gateway, DIALECT, handle), operation, "POST")
 
-    def get(self, path: str, content: Callable[[], BaseModel]) -> Route:
+    def get(self, path: str, content: Callable[[], BaseModel], operation: Operation) -> ApiRoute:
         """A route that answers ``content`` as JSON."""
 
         async def handle(_: Request) -> Response:
             return json_response(content().model_dump())
 
-        return Route(path, guarded(self.gateway, DIALECT, handle))
+        return ApiRoute(path, guarded(self.gateway, DIALECT, handle), operation)

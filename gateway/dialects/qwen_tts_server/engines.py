@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.dialects.qwen_tts_server.bodies import EngineAnswer, ErrorAnswer, ModelsAnswer, QueueAnswer
+from gateway.dialects.qwen_tts_server.answers import EngineAnswer, ErrorAnswer, ModelsAnswer, QueueAnswer
 from gateway.dialects.qwen_tts_server.speaking import ENGINE
 from gateway.runtime import Gateway
 from providers.base import Cloning, Designing, Limited, Provider, makes

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
-from gateway.dialects.qwen_tts_server import base, custom_voice, voice_design
+from gateway.dialects.qwen_tts_server import base, custom_voice, operations, voice_design
 from gateway.dialects.qwen_tts_server.door import Door
 from gateway.dialects.qwen_tts_server.engines import models
 from gateway.dialects.refusal import json_response
+from gateway.openapi import ApiRoute
 from gateway.runtime import Gateway
 
 
@@ -24,5 +25,5 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         *custom_voice.routes(door, "/api/v1/custom-voice"),
         *voice_design.routes(door, "/api/v1/voice-design"),
         *base.routes(door, "/api/v1/base"),
-        Route("/health/models", models_health),
+        ApiRoute("/health/models", models_health, operations.MODELS),
     ]

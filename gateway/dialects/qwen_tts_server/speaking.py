@@ -9,7 +9,7 @@ from typing import Any
 from gateway.admission.auth import caller
 from gateway.dialects.choice import choose, usable
 from gateway.dialects.qwen_tts_server import languages
-from gateway.dialects.qwen_tts_server.bodies import LanguagesAnswer, SpeakerAnswer, SpeakersAnswer
+from gateway.dialects.qwen_tts_server.answers import LanguagesAnswer, SpeakerAnswer, SpeakersAnswer
 from gateway.errors import VoxwireError, from_provider
 from gateway.events import Pace, Priority, SpeechRequest
 from gateway.runtime import Gateway

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
-from gateway.dialects.qwen_tts_server import batch
+from gateway.dialects.qwen_tts_server import batch, operations
 from gateway.dialects.qwen_tts_server.bodies import VoiceDesignBatchBody, VoiceDesignBody
 from gateway.dialects.qwen_tts_server.door import Door, Make
 from gateway.dialects.qwen_tts_server.languages import AUTO
@@ -54,9 +54,9 @@ def routes(door: Door, prefix: str) -> list[BaseRoute]:
         return door.answer(produce, batch.FORM)
 
     return [
-        door.post(f"{prefix}/generate", generate),
-        door.post(f"{prefix}/generate-stream", stream),
-        door.post(f"{prefix}/batch", many),
+        door.post(f"{prefix}/generate", generate, operations.DESIGN),
+        door.post(f"{prefix}/generate-stream", stream, operations.DESIGN_STREAM),
+        door.post(f"{prefix}/batch", many, operations.DESIGN_BATCH),
     ]
 
 
