@@ -31,6 +31,8 @@ class Host:
         self._name = ""
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._pulls: dict[int, asyncio.Event] = {}
+        self._stopped: set[int] = set()
+        """Those that the gateway has stopped, and that are not over."""
         self._state: dict[str, Any] = {}
         self._over: asyncio.Future[bool] | None = None
         self._work: dict[str, Callable[[Frame], Coroutine[Any, Any, Answer]]] = {
@@ -63,6 +65,7 @@ class Host:
                     self._pulls[number].set()
             case {"do": "stop", "id": int(number)}:
                 if number in self._tasks:
+                    self._stopped.add(number)
                     self._tasks[number].cancel()
             case {"do": "ping"}:
                 self._tell_state()
@@ -93,10 +96,12 @@ class Host:
     def _ended(self, number: int, work: Coroutine[Any, Any, None], task: asyncio.Task[None]) -> None:
         del self._tasks[number]
         self._pulls.pop(number, None)
-        if task.cancelled():
-            # Stopped before it had begun.
-            work.close()
+        if number in self._stopped:
+            self._stopped.discard(number)
             self._say("done", number)
+        if task.cancelled():
+            # It may not have begun.
+            work.close()
 
     # ---- questions with one answer
 
@@ -157,14 +162,18 @@ class Host:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                self._say("done", number)
-            else:
-                # The engine's own.
-                self._fail(number, EngineFailed(f"engine {self._name!r} failed"))
+                raise
+            # The engine's own.
+            self._fail(number, EngineFailed(f"engine {self._name!r} failed"))
         except ProviderError as error:
             self._fail(number, error)
         except TooLong:
             self._fail(number, EngineFailed(f"engine {self._name!r} made more at once than can be passed on"))
+        except (SystemExit, KeyboardInterrupt) as error:
+            # An orderly end would stop the others as if all of their sound had come.
+            log.exception("engine %s ends its process", self._name)
+            code = error.args[0] if error.args else 1
+            os._exit(code if isinstance(code, int) else 1)
         except Exception:
             log.exception("engine %s failed", self._name)
             self._fail(number, EngineFailed(f"engine {self._name!r} failed"))

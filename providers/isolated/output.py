@@ -30,7 +30,7 @@ class Output:
     """A pipe, read on the loop."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
         self._ours, self.theirs = os.pipe()
         """``theirs`` is for the process, and closed here with ``started``."""
         os.set_blocking(self._ours, False)
@@ -91,12 +91,12 @@ class Output:
         text = "".join(c for c in line.decode("utf-8", "replace") if c.isprintable() or c == "\t").rstrip()
         if text:
             self._last.append(text)
-            log.info("engine %s printed: %s", self._name, text)
+            log.info("engine %s printed: %s", self.name, text)
 
     def _log(self, said: Any) -> None:
         match said:
             case {"level": int(level), "message": str(message)}:
-                log.log(level, "engine %s: %s", self._name, message)
+                log.log(level, "engine %s: %s", self.name, message)
             case _:
                 raise ValueError
 

@@ -26,6 +26,8 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[int] = self._loop.create_future()
         """The exit status; negative where a signal ended it."""
+        self.killed = False
+        """By this process."""
         self.output = Output(name)
         self.socket, theirs = socket.socketpair()
         # The child holds the other end and never hears anything on it but that this process is gone.
@@ -67,9 +69,13 @@ class Process:
     def kill(self) -> None:
         """End it and all that it has started, now."""
         if not self.ended.done():
-            # Its number is its own until it is buried.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+            self.killed = True
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        # Its number is its own until it is buried.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     # ---- its end
 
@@ -96,7 +102,7 @@ class Process:
             self._loop.remove_reader(watched)
             os.close(watched)
         # What it has started goes with it.
-        self.kill()
+        self._kill_group()
         status = self._popen.wait()
         os.close(self._leash)
         self.output.close()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from signal import SIGKILL
 from typing import Any, TypeVar
 
 from providers.base import EngineFailed, EngineUnavailable, ProviderError
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 _GRACE = 10.0
 """Seconds that a process may take to give back what it has."""
+_LAST_BREATH = 1.0
+"""Seconds in which one that has let go of its socket is to end, so that its own status is known."""
 _BURIAL = 5.0
 """Seconds that a system may take to end what was killed."""
 _PULSE = 1.0
@@ -65,7 +68,7 @@ class Remote:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._heard = 0.0
-        self._pulse: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         try:
             self.process = Process(name)
         except OSError as error:
@@ -85,7 +88,8 @@ class Remote:
         await self._connection.open()
         hello = {"engine": self.name, "options": dict(options), "log": logging.getLogger().getEffectiveLevel()}
         about = self.read(messages.read_about, await self.ask("hello", hello))
-        self.name, self.state = about.id, about.state
+        self.name = self.process.output.name = about.id
+        self.state = about.state
         return about
 
     async def start(self) -> None:
@@ -153,14 +157,16 @@ class Remote:
                 await asyncio.wait([self.process.ended], timeout=_GRACE)
                 if not self.process.ended.done():
                     log.warning("the process %d of engine %s does not end, and is killed", self.process.pid, self.name)
+            elif not self._leaving:
+                await asyncio.wait([self.process.ended], timeout=_LAST_BREATH)
         finally:
             self.process.kill()
         await asyncio.wait([self.process.ended], timeout=_BURIAL)
 
     def drop(self) -> None:
         """Kill it, without waiting for its end."""
-        self._leave()
-        self.process.kill()
+        if self._leave():
+            self.process.kill()
 
     def received(self, frame: Frame) -> None:
         self._heard = self._loop.time()
@@ -174,18 +180,20 @@ class Remote:
 
     def broken(self, nonsense: Nonsense | None) -> None:
         if nonsense is None:
-            self._give_up("crashed", "closed its socket")
+            self._give_up("crashed")
         else:
-            self._give_up("gave an answer that makes no sense", f"answered nonsense: {nonsense}")
+            self._give_up("gave an answer that makes no sense", f"answered nonsense: {nonsense}, and is killed")
 
     def _ended(self, ended: asyncio.Future[int]) -> None:
         how, last = told(ended.result()), self.process.output.last_words
-        if self._leaving:
+        if self._leaving or (self.process.killed and ended.result() == -SIGKILL):
             log.debug("the process %d of engine %s %s", self.process.pid, self.name, how)
         else:
             words = f"; the last that it printed:\n{last}" if last else ""
             log.error("the process %d of engine %s %s%s", self.process.pid, self.name, how, words)
             self._give_up("crashed")
+        if self._timer is not None:
+            self._timer.cancel()
         self._connection.close()
 
     def _leave(self) -> bool:
@@ -197,21 +205,23 @@ class Remote:
         return True
 
     def _give_up(self, what: str, detail: str | None = None) -> None:
-        """It did ``what``, and is of no use any more."""
+        """It did ``what``, and is of no use any more. ``detail`` is for the log; without it, it is about to end."""
         if not self.usable:
             return
-        if detail is not None:
-            log.error("the process %d of engine %s %s", self.process.pid, self.name, detail)
         self._lose(what)
         self._connection.close()
-        self.process.kill()
+        if detail is None:
+            self._timer = self._loop.call_later(_LAST_BREATH, self.process.kill)
+        else:
+            log.error("the process %d of engine %s %s", self.process.pid, self.name, detail)
+            self.process.kill()
         if self._started and self.when_lost is not None:
             self.when_lost(EngineUnavailable(f"engine {self.name!r} {what}"))
 
     def _lose(self, what: str) -> None:
         self._lost = what
-        if self._pulse is not None:
-            self._pulse.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         for call in self._calls.values():
             if call.answer is not None and not call.answer.done():
                 call.answer.set_exception(self._loss())
@@ -273,4 +283,4 @@ class Remote:
             self._give_up("did not answer any more", f"has said nothing for {_SILENCE:g} seconds, and is killed")
         else:
             self._send("ping", 0)
-            self._pulse = self._loop.call_later(_PULSE, self._beat)
+            self._timer = self._loop.call_later(_PULSE, self._beat)
