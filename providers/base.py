@@ -214,8 +214,8 @@ class Bidirectional(Protocol):
         not twice at once. The texts joined are the utterance's text, white space and all. A segment without text is a
         flush: what was given is to be spoken now, for what follows may be long in coming. ``Spoken`` counts the
         segments that have text; the engine says it as soon as it knows, and never leaves it unsaid while it waits for
-        text, for until then it owes sound and whoever listens is waiting for it. Ends once the segments have ended and
-        all of them are spoken.
+        text, for until then it owes sound and whoever listens is waiting for it. While it owes none it asks for text:
+        one that does neither is taken for stalled. Ends once the segments have ended and all of them are spoken.
 
         Closing and cancelling are as with ``synthesize``; the iterator is then left as it is.
         """

@@ -26,22 +26,33 @@ class Conversation:
         """For each segment whose sound is not whole: the pieces of the span at its end, and its characters."""
         self._spoken = 0
         self._given = False
+        self._asking = False
         self._deadline: Deadline | None = None
         self._since: float | None = None
+        self._waited = 0.0
         self.listening = False
         """Whoever takes the sound waits for more of it."""
 
     # ---- text
 
-    def give(self, text: str) -> None:
-        """The engine takes a segment. If it owed nothing, it is from now on that it is waited for."""
-        self._owed.append((self.skip(text), len(text)))
+    def ask(self) -> None:
+        """The engine asks for text: if it owes nothing, it is the text that is waited for."""
+        self._asking = True
+        if not self._expected:
+            self._pause()
+
+    def answer(self) -> None:
+        """It has got some, or asks no more: from now on it is waited for."""
+        self._asking = False
         self._wait()
+
+    def give(self, text: str) -> None:
+        """A segment for the engine, which owes its sound from now on."""
+        self._owed.append((self.skip(text), len(text)))
 
     def finish(self) -> None:
         """The engine knows that there is no more text: now it owes its end."""
         self._given = True
-        self._wait()
 
     def skip(self, text: str) -> int:
         """Text that nobody can speak. Returns the pieces that the span has with it."""
@@ -74,24 +85,34 @@ class Conversation:
 
     # ---- waiting for the engine
 
+    @property
+    def _expected(self) -> bool:
+        """It is the engine's turn: it owes sound or its end, or does not even ask for text."""
+        return self.owes or self._given or not self._asking
+
     def begin(self, deadline: Deadline) -> None:
-        """The engine is asked for sound. Its time is counted while it owes some."""
+        """The engine is asked for sound. Its time is counted while it is its turn."""
         self._deadline = deadline
-        if self.owes or self._given:
+        self._waited = 0.0
+        if self._expected:
             self._wait()
 
     def end(self) -> float:
         """It has answered. Returns the seconds that were counted."""
-        waited = 0.0 if self._since is None else self._now() - self._since
-        if self._deadline is not None:
-            self._deadline.end()
-        self._deadline = self._since = None
-        return waited
+        self._pause()
+        self._deadline = None
+        return self._waited
 
     def _wait(self) -> None:
         if self._deadline is not None and self._since is None:
             self._deadline.begin()
             self._since = self._now()
+
+    def _pause(self) -> None:
+        if self._deadline is not None and self._since is not None:
+            self._deadline.end()
+            self._waited += self._now() - self._since
+            self._since = None
 
 
 class Segments:

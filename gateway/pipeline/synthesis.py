@@ -332,18 +332,25 @@ class Synthesis:
     async def _give(self) -> Segment | None:
         """The next segment, when there is one and the engine has not enough. Cancelling it loses nothing."""
         assert self._conversation is not None
+        self._conversation.ask()
+        try:
+            return await self._next_text(self._conversation)
+        finally:
+            self._conversation.answer()
+
+    async def _next_text(self, conversation: Conversation) -> Segment | None:
         while await self._turn():
             text = self._intake.take()
             if not text:
                 return self._next_segment("")
             if speakable(text):
-                self._conversation.give(text)
+                conversation.give(text)
                 return self._next_segment(text)
-            self._conversation.skip(text)
+            conversation.skip(text)
             self._intake.silent(len(text))
             await asyncio.sleep(0)
         self._given = True
-        self._conversation.finish()
+        conversation.finish()
         return None
 
     async def _spoken(self, done: Spoken, *, silent: bool) -> None:

@@ -262,6 +262,79 @@ async def test_an_engine_times_out_that_does_not_end_behind_the_text() -> None:
     await running
 
 
+class Absent(Conversing):
+    """Takes and speaks so many segments, and then neither asks for text nor ends."""
+
+    def __init__(self, segments: int) -> None:
+        super().__init__()
+        self._segments = segments
+
+    async def converse(self, segments: AsyncIterator[Segment]) -> AsyncGenerator[PcmChunk | Spoken, None]:
+        for number in range(self._segments):
+            await anext(segments)
+            yield PcmChunk(sound(100))
+            yield Spoken(number + 1)
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("takes", [0, 1])
+def test_an_engine_times_out_that_neither_owes_sound_nor_asks_for_text(takes: int, ends: bool) -> None:
+    @virtual_time
+    async def check() -> None:
+        speech = synthesis(Absent(takes), Limits(engine_timeout=7.0))
+        running = asyncio.create_task(speech.run())
+        await asyncio.sleep(5)
+        if takes:
+            speech.text("A sentence.", flush=True)
+            assert await speech.get() is not None
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        speech.text("Another sentence.", flush=True)
+        if ends:
+            speech.end()
+        async with asyncio.timeout(60):
+            assert isinstance(await outcome(speech.get()), TimedOut)
+        assert loop.time() - began == pytest.approx(7.0 if takes else 2.0)
+        assert speech.engine_time == pytest.approx(7.0)
+        await running
+
+    check()
+
+
+class Peeking(Conversing):
+    """Asks for text again and again, each time for a short while only."""
+
+    async def converse(self, segments: AsyncIterator[Segment]) -> AsyncGenerator[PcmChunk | Spoken, None]:
+        spoken = 0
+        while True:
+            try:
+                async with asyncio.timeout(3):
+                    segment = await anext(segments)
+            except TimeoutError:
+                await asyncio.sleep(1)
+            except StopAsyncIteration:
+                return
+            else:
+                if segment.text:
+                    yield PcmChunk(sound(100))
+                    spoken += 1
+                    yield Spoken(spoken)
+
+
+@virtual_time
+async def test_an_engine_that_asks_for_text_now_and_then_waits_for_it_as_long_as_it_takes() -> None:
+    speech = synthesis(Peeking(), Limits(engine_timeout=2.0))
+    running = asyncio.create_task(speech.run())
+    for _ in range(3):
+        await asyncio.sleep(60)
+        speech.text("A sentence.", flush=True)
+        assert await speech.get() is not None
+    speech.end()
+    assert await speech.get() is None
+    await running
+
+
 @virtual_time
 async def test_a_listener_who_is_slow_does_not_make_the_engine_time_out() -> None:
     engine = Conversing()
