@@ -152,7 +152,8 @@ class Lane:
 
     async def run(self, work: Callable[[*Ts], R], *args: *Ts, batch: bool = False) -> R:
         """Call ``work`` on a worker. If the caller is cancelled the call still ends, and its result is
-        dropped.
+        dropped. What others wait for, too, such as the load of a voice, is no ``batch`` work, whoever came first: it
+        would keep those who listen waiting behind their like.
 
         Raises what ``work`` raises, ``EngineBusy`` or ``EngineUnavailable``.
         """
