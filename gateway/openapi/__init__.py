@@ -1,6 +1,17 @@
 """What the HTTP routes take and answer, told as OpenAPI 3.1: ``operation`` is how a route says it, ``document`` makes
 one document of all of them, and ``routes`` serves that and the page to read it on."""
 
-from gateway.openapi.operation import SPEAKING, ApiRoute, Content, Operation, Said, Tag, json_content, one_of, refusals
+from gateway.openapi.operation import (
+    SPEAKING,
+    ApiRoute,
+    Content,
+    Link,
+    Operation,
+    Said,
+    Tag,
+    json_content,
+    one_of,
+    refusals,
+)
 
-__all__ = ["SPEAKING", "ApiRoute", "Content", "Operation", "Said", "Tag", "json_content", "one_of", "refusals"]
+__all__ = ["SPEAKING", "ApiRoute", "Content", "Link", "Operation", "Said", "Tag", "json_content", "one_of", "refusals"]

@@ -86,6 +86,11 @@ def _answer(answer: Said, operation: Operation, schemas: _Schemas) -> Json:
         told["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in answer.headers.items()
         }
+    if answer.links:
+        told["links"] = {
+            name: {"operationId": link.operation, "parameters": dict(link.parameters)}
+            for name, link in answer.links.items()
+        }
     return told
 
 

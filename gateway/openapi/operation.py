@@ -74,6 +74,16 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """What can be done with an answer."""
+
+    operation: str
+    """The id of an operation: its method and its path, as ``get_v1_voices_library_voice``."""
+    parameters: Mapping[str, str]
+    """Of that operation; from where, as OpenAPI writes it: ``$response.body#/id``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """What one status means."""
 
@@ -81,6 +91,8 @@ class Said:
     content: tuple[Content, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     """Of headers that a program would read: what stands in them."""
+    links: Mapping[str, Link] = field(default_factory=dict)
+    """By a name for each."""
 
 
 @dataclass(frozen=True, slots=True)

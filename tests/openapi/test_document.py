@@ -6,10 +6,14 @@ from typing import Any
 
 import openapi_spec_validator
 import pytest
+from starlette.routing import Mount, Route
 
 from gateway.app import create_app
 from gateway.config import Settings
+from gateway.openapi import ApiRoute
 from gateway.openapi.document import document
+
+UNTOLD = {"/openapi.json", "/docs"}
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +23,13 @@ def told() -> dict[str, Any]:
 
 def test_it_is_valid_openapi(told: dict[str, Any]) -> None:
     openapi_spec_validator.validate(told)
+
+
+def test_every_http_route_is_in_it() -> None:
+    app = create_app(Settings(_env_file=None))
+    silent = [route.path for route in app.routes if isinstance(route, Route) and not isinstance(route, ApiRoute)]
+    assert set(silent) <= UNTOLD
+    assert [route.path for route in app.routes if isinstance(route, Mount)] == ["/static"]
 
 
 def test_no_two_operations_have_one_id(told: dict[str, Any]) -> None:

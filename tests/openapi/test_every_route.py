@@ -22,6 +22,8 @@ CHECKS = (
     "content_type_conformance",
     "response_headers_conformance",
     "response_schema_conformance",
+    "use_after_free",
+    "ensure_resource_availability",
 )
 TAGS = [tag["name"] for tag in document(create_app(Settings(_env_file=None)).routes, key_required=False)["tags"]]
 ADMIN = "the key of the admin"
@@ -36,11 +38,20 @@ def served() -> Iterator[Served]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("tag", TAGS)
 def test_an_api_answers_as_it_says(tag: str, served: Served, tmp_path: Path) -> None:
+    run(served, tmp_path, "--include-tag", tag, "--phases", "examples,coverage,fuzzing")
+
+
+@pytest.mark.timeout(300)
+def test_what_a_route_has_made_is_there_for_the_others(served: Served, tmp_path: Path) -> None:
+    run(served, tmp_path, "--phases", "stateful")
+
+
+def run(served: Served, folder: Path, *arguments: str) -> None:
     command = [
-        *(sys.executable, "-m", "schemathesis.cli", "run", f"{served.http}/openapi.json", "--include-tag", tag),
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{served.http}/openapi.json", *arguments),
         *("--checks", ",".join(CHECKS), "--max-examples", "25", "--seed", "1", "--generation-deterministic"),
         *("--header", f"Admin-API-Key: {ADMIN}"),
         *("--request-timeout", "60", "--continue-on-failure", "--warnings", "off", "--no-color"),
     ]
-    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr

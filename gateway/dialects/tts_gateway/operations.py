@@ -28,7 +28,7 @@ from gateway.errors import (
     UnknownVoice,
     UnsupportedFormat,
 )
-from gateway.openapi import Content, Operation, Said, Tag, json_content, refusals
+from gateway.openapi import Content, Link, Operation, Said, Tag, json_content, refusals
 
 TAG = Tag(
     "tts_gateway",
@@ -69,7 +69,9 @@ CREATE = Operation(
     "Ask for a session",
     {
         201: Said(
-            "It waits for its listener: `VOXWIRE_SESSION_TTL` seconds, 300 unless set.", json_content(SessionAnswer)
+            "It waits for its listener: `VOXWIRE_SESSION_TTL` seconds, 300 unless set.",
+            json_content(SessionAnswer),
+            links={"file": Link("get_v1_tts_sessions_session_file", {"session": "$response.body#/session_id"})},
         ),
         **refusals(
             DetailAnswer,

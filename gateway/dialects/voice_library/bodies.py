@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -35,6 +35,14 @@ class ClipBody(BaseModel):
     """A sound file of any common kind."""
     url: str | None = Field(None, max_length=LONGEST_URL)
     """A public http(s) address of one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, data: Any) -> Any:
+        # Each unknown field would be an error of its own, and there may be half a million.
+        if isinstance(data, dict) and len(data) > len(cls.model_fields):
+            raise ValueError("say 'base64' or 'url', and nothing else")
+        return data
 
     @model_validator(mode="after")
     def _one(self) -> ClipBody:

@@ -21,15 +21,18 @@ from gateway.errors import (
     UnknownProvider,
     VoiceExists,
 )
-from gateway.openapi import Content, Operation, Said, Tag, json_content, refusals
+from gateway.openapi import Content, Link, Operation, Said, Tag, json_content, refusals
 
 TAG = Tag("voices", "The voice library: voices made from a clip or a description, owned by the key that made them.")
+
+_PATH = "v1_voices_library_voice"
+_LINKS = {name: Link(f"{name}_{_PATH}", {"voice": "$response.body#/id"}) for name in ("get", "delete")}
 
 CREATE = Operation(
     TAG,
     "Make a voice",
     {
-        201: Said("It is kept, and can be spoken with.", json_content(VoiceAnswer)),
+        201: Said("It is kept, and can be spoken with.", json_content(VoiceAnswer), links=_LINKS),
         **refusals(
             ErrorAnswer,
             *(BadMessage, BadRequest, BadClip, BadUrl, BadOption, UnknownProvider, Unauthorized, VoiceExists),

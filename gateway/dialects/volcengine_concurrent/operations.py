@@ -21,7 +21,7 @@ from gateway.dialects.volcengine_concurrent.semaphores import (
     SemaphoresAnswer,
 )
 from gateway.errors import BadMessage, Internal, Overloaded, RateLimited, Unauthorized
-from gateway.openapi import Content, Operation, Said, Tag, json_content, refusals
+from gateway.openapi import Content, Link, Operation, Said, Tag, json_content, refusals
 
 TAG = Tag(
     "volcengine_concurrent",
@@ -30,6 +30,8 @@ TAG = Tag(
 )
 _UNFIT = {422: Said("A field is missing or of the wrong kind.", json_content(DetailAnswer))}
 _ADMIN = (Unauthorized, AdminRequired, Overloaded)
+_PATH = "external_semaphores_name"
+_LINKS = {name: Link(f"{name}_{_PATH}", {"name": "$response.body#/semaphore_id"}) for name in ("get", "delete")}
 
 GENERATE = Operation(
     TAG,
@@ -56,7 +58,7 @@ CREATE = Operation(
     TAG,
     "Make a semaphore",
     {
-        200: Said("It is there, for every gateway of the deployment.", json_content(SemaphoreMade)),
+        200: Said("It is there, for every gateway of the deployment.", json_content(SemaphoreMade), links=_LINKS),
         **refusals(RefusalAnswer, BadMessage, SemaphoreExists, *_ADMIN),
         **_UNFIT,
     },
