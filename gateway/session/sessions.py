@@ -191,12 +191,18 @@ class Sessions:
         self._prepared_characters = characters
         return prepared
 
-    def take(self, token: str) -> Prepared:
-        """Hand a prepared session to its one listener. Raises ``UnknownSession``."""
+    def look(self, token: str) -> Prepared:
+        """A prepared session, which still waits for its one listener. Raises ``UnknownSession``."""
         self.expire(self.clock.now())
-        prepared = self._prepared.pop(token, None)
+        prepared = self._prepared.get(token)
         if prepared is None:
             raise UnknownSession("there is no such session, or it was listened to already, or its time is over")
+        return prepared
+
+    def take(self, token: str) -> Prepared:
+        """Hand a prepared session to its one listener. Raises ``UnknownSession``."""
+        prepared = self.look(token)
+        del self._prepared[token]
         self._prepared_characters -= len(prepared.text)
         return prepared
 

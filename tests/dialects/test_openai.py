@@ -16,7 +16,7 @@ import httpx
 import openai
 import pytest
 
-from providers.base import EngineFailed, EngineUnavailable
+from providers.base import BadOption, EngineFailed, EngineUnavailable
 from tests.support.engines import Hang, Mark, Raise, Say, Scripted, Wait, sound
 from tests.support.serving import Served, serving
 
@@ -432,3 +432,16 @@ async def test_instructions_go_to_an_engine_that_follows_some_and_bother_no_othe
             assert answer.status_code == 200
     assert [dict(segment.options) for segment in following.segments] == [{"instructions": "Whisper."}]
     assert [dict(segment.options) for segment in deaf.segments] == [{}]
+
+
+async def test_instructions_that_an_engine_refuses_are_named() -> None:
+    class Choosy(Scripted):
+        option_names: ClassVar[frozenset[str]] = frozenset({"instructions"})
+
+        def check(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+            raise BadOption("instructions may have 10 characters")
+
+    async with serving(engines=[Choosy()]) as served:
+        answer = await post(served, {**SPEECH, "instructions": "Whisper, and then shout."})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["param"]) == (400, "bad_option", "instructions")

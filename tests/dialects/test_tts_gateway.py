@@ -474,6 +474,22 @@ async def test_a_file_of_a_session_nobody_listened_to_speaks_it_once() -> None:
         await made.empty()
 
 
+@pytest.mark.parametrize("name", [None, "mp3"])
+async def test_a_file_that_is_refused_for_want_of_a_place_can_be_asked_for_again(name: str | None) -> None:
+    engine, begun, hold = Scripted(), asyncio.Event(), asyncio.Event()
+    engine.on("First.", Mark(begun), Wait(hold), Say(sound(10)))
+    async with door(engine, max_sessions=1, max_waiting=0) as made:
+        first, second = await made.session(text="First."), await made.session()
+        async with made.socket(first) as socket:
+            await begun.wait()
+            answer = await made.file(second, name)
+            assert (answer.status_code, answer.json()["retryable"], answer.headers["retry-after"]) == (503, True, "1")
+            hold.set()
+            await transcript(socket)
+        assert (await made.file(second, name)).status_code == 200
+        await made.empty()
+
+
 async def test_a_file_that_cannot_be_begun_says_why() -> None:
     engine = Scripted()
     engine.otherwise(Raise(EngineFailed("it broke")))

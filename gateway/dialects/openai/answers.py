@@ -16,7 +16,15 @@ from gateway.dialects.openai.speaking import UnknownModel
 from gateway.dialects.refusal import json_response, retry_headers
 from gateway.dialects.responder import FileForm, Form
 from gateway.dialects.sse import SSE_HEADERS, sse_event
-from gateway.errors import NothingToSpeak, TextTooLong, Unauthorized, UnknownVoice, UnsupportedFormat, VoxwireError
+from gateway.errors import (
+    BadOption,
+    NothingToSpeak,
+    TextTooLong,
+    Unauthorized,
+    UnknownVoice,
+    UnsupportedFormat,
+    VoxwireError,
+)
 from gateway.events import Audio, Ended
 from gateway.session.session import Plan
 
@@ -28,6 +36,8 @@ _PARAMETERS: dict[type[VoxwireError], str] = {
     UnsupportedFormat: "response_format",
     TextTooLong: "input",
     NothingToSpeak: "input",
+    # No other option is passed on.
+    BadOption: "instructions",
 }
 _CODES: dict[type[VoxwireError], str] = {Unauthorized: "invalid_api_key"}
 

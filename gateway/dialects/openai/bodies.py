@@ -38,7 +38,7 @@ class SpeechBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
-    input: str
+    input: str = Field(json_schema_extra={"minLength": 1})
     """The text. At most as many characters as the deployment allows (`VOXWIRE_MAX_TEXT_CHARACTERS`, 100,000 unless
     set), of which something can be spoken."""
     model: Name | None = Field(None, examples=[*MODELS])

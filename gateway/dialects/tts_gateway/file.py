@@ -17,7 +17,6 @@ from gateway.errors import UnknownSession, UnsupportedFormat
 from gateway.events import SpeechRequest
 from gateway.runtime import Gateway
 from gateway.session.recording import Recording
-from gateway.session.sessions import Prepared
 
 
 def file_of(gateway: Gateway, session: str, name: str | None) -> Answer:
@@ -28,7 +27,7 @@ def file_of(gateway: Gateway, session: str, name: str | None) -> Answer:
         gateway.conversions.check()
     recording = gateway.recordings.find(session)
     if recording is None:
-        return _spoken_now(gateway, gateway.sessions.take(session), chosen)
+        return _spoken_now(gateway, session, chosen)
     if recording.closed and not recording.complete:
         raise UnknownSession("there is no whole file of this session: its speech was cut short, or too long to keep")
     return _recorded(gateway, session, recording, chosen or formats.find(recording.request.format))
@@ -45,12 +44,16 @@ def _stream_of(chosen: AudioFormat | Container) -> AudioFormat:
     return formats.FORMATS["pcm16"] if isinstance(chosen, Container) else chosen
 
 
-def _spoken_now(gateway: Gateway, prepared: Prepared, chosen: AudioFormat | Container | None) -> Answer:
+def _spoken_now(gateway: Gateway, session: str, chosen: AudioFormat | Container | None) -> Answer:
+    prepared = gateway.sessions.look(session)
     planned = prepared.plan
     if chosen is not None:
         stream = _stream_of(chosen)
         rate = _rate(stream, planned.request, planned.voice.sample_rate)
         planned = gateway.sessions.plan(replace(planned.request, format=stream.name, sample_rate=rate))
+    # Before it is taken: whoever is refused may ask again.
+    gateway.sessions.check(planned)
+    gateway.sessions.take(session)
     produce = speech(gateway.sessions, planned, prepared.text, DIALECT, prepared.token)
     form = _form(prepared.token, chosen or planned.format)
     return _answer(gateway, _filed(gateway, produce, chosen, planned.sample_rate), form)
