@@ -22,7 +22,8 @@ class Range:
 
     def check(self, name: str, value: object) -> int | float:
         if isinstance(value, int | float) and self._takes(value):
-            return value
+            # JSON writes 2.0 as 2, and transformers refuses a temperature that is no float.
+            return value if self.whole else float(value)
         kind = "a whole number" if self.whole else "a number"
         raise BadOption(f"{name} is {kind} from {self.lowest:.10g} to {self.highest:.10g}")
 

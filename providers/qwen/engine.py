@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -20,8 +19,10 @@ from providers.base import (
     BadOption,
     Capabilities,
     Clip,
+    EngineFailed,
     EngineUnavailable,
     PcmChunk,
+    ProviderError,
     Segment,
     UnknownVoice,
     Voice,
@@ -31,13 +32,23 @@ from providers.lane import Lane
 from providers.prompts import Unpacked
 from providers.qwen import catalogue, options
 from providers.qwen.catalogue import ANY, DESIGN, RATE
-from providers.qwen.clone import LONGEST_CLIP, LONGEST_TRANSCRIPT, SHORTEST_CLIP, Clone, describe, unpack
+from providers.qwen.clone import (
+    LONGEST_CLIP,
+    LONGEST_DESCRIPTION,
+    LONGEST_TRANSCRIPT,
+    SHORTEST_CLIP,
+    Clone,
+    describe,
+    described_by,
+    harmless,
+    unpack,
+)
 from providers.qwen.frames import Frames
 from providers.qwen.model import ENGINE, Model, Speech
 from providers.qwen.settings import PREFIX, Kind, QwenSettings, read
 from providers.qwen.speech import speak
 from providers.sound import Edges, to_pcm
-from providers.text import plain, sayable
+from providers.text import sayable
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +57,6 @@ _PIECE = RATE // 5 * SAMPLE_WIDTH
 _WARM_UP = "Ready to speak."
 _WARM_UP_FRAMES = 12
 _SENTENCE_ENDS = frozenset(".!?…。！？")
-_LONGEST_DESCRIPTION = options.LONGEST_INSTRUCTION
-_TOKEN = re.compile(r"<([^<>\s]{1,60})>")
 
 
 class Qwen:
@@ -95,11 +104,23 @@ class Qwen:
                 "Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice"
             )
         self.lane.open()
+        try:
+            await self._warm_up()
+        except ProviderError:
+            # What is loaded is of no use to anybody.
+            await self.close()
+            raise
+
+    async def _warm_up(self) -> None:
         await self.lane.run(self._load)
         if self.settings.voice not in (None, *self._voices):
             raise EngineUnavailable(f"engine {self.id!r} has no voice {self.settings.voice!r}, its default voice")
-        warm_up = Segment(_WARM_UP, next(iter(self._voices.values())), options={"max_tokens": _WARM_UP_FRAMES})
-        async with aclosing(self.synthesize(warm_up)) as chunks:
+        default = next(iter(self._voices.values()), None)
+        if default is None:
+            raise EngineUnavailable(f"engine {self.id!r} has no voice: its custom voice model names no speaker")
+        async with aclosing(
+            self.synthesize(Segment(_WARM_UP, default, options={"max_tokens": _WARM_UP_FRAMES}))
+        ) as chunks:
             async for _ in chunks:
                 pass
 
@@ -132,7 +153,7 @@ class Qwen:
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[PcmChunk, None]:
         kind = self._kind(segment.voice)
-        text = _harmless(segment.text)
+        text = harmless(segment.text)
         if not sayable(text):
             return
         frames = Frames()
@@ -175,7 +196,7 @@ class Qwen:
 
     def _speech(self, model: Model, text: str, segment: Segment) -> Speech:
         given = dict(segment.options)
-        instruct, speaker, clone = _harmless(given.pop("instruct", "")), None, None
+        instruct, speaker, clone = harmless(given.pop("instruct", "")), None, None
         voice = segment.voice
         if voice.prompt is None:
             speaker = voice.id if model.kind == "custom_voice" else None
@@ -184,7 +205,7 @@ class Qwen:
             if model.kind == "base":
                 clone = unpack(unpacked, model.bounds)
             else:
-                instruct = f"{_harmless(unpacked.text('description'))} {instruct}".strip()
+                instruct = f"{described_by(unpacked)} {instruct}".strip()
         language = catalogue.language(segment.language)
         return Speech(text, speaker, language, instruct, clone, {**self.settings.sampling, **given})
 
@@ -204,7 +225,7 @@ class Qwen:
         seconds = duration(clip.pcm, clip.sample_rate)
         if not SHORTEST_CLIP <= seconds <= LONGEST_CLIP:
             raise BadClip(f"a clip is from {SHORTEST_CLIP:g} to {LONGEST_CLIP:g} seconds long")
-        transcript = _harmless(clip.transcript or "")
+        transcript = harmless(clip.transcript or "")
         if len(transcript) > LONGEST_TRANSCRIPT:
             raise BadClip(f"what is said in a clip is at most {LONGEST_TRANSCRIPT} characters")
         made = await self.lane.run(self._clone, replace(clip, transcript=transcript if sayable(transcript) else None))
@@ -221,9 +242,9 @@ class Qwen:
             raise BadOption(
                 f"engine {self.id!r} makes no voices from descriptions here; {PREFIX}VOICE_DESIGN_MODEL names no model"
             )
-        wanted = _harmless(description)
-        if not sayable(wanted) or len(wanted) > _LONGEST_DESCRIPTION:
-            raise BadOption(f"a description is a text of at most {_LONGEST_DESCRIPTION} characters")
+        wanted = harmless(description)
+        if not sayable(wanted) or len(wanted) > LONGEST_DESCRIPTION:
+            raise BadOption(f"a description is a text of at most {LONGEST_DESCRIPTION} characters")
         voice = catalogue.made("designed", "Designed", wanted, describe(wanted))
         if not self.clones:
             return voice
@@ -232,10 +253,6 @@ class Qwen:
         async with aclosing(self.synthesize(segment)) as chunks:
             pcm = b"".join([chunk.pcm async for chunk in chunks])
         heard = pcm[: int(LONGEST_CLIP * RATE) * SAMPLE_WIDTH]
+        if duration(heard, RATE) < SHORTEST_CLIP:
+            raise EngineFailed(f"engine {self.id!r} said too little to make a voice of; try again")
         return replace(voice, prompt=(await self.clone(Clip(heard, RATE, sample))).prompt)
-
-
-def _harmless(text: str) -> str:
-    """Plain, and without what would end a text or begin another: the models' tokenizer reads ``<|im_end|>``,
-    ``<tts_pad>`` and the like wherever they stand."""
-    return plain(_TOKEN.sub(r" \1 ", plain(text)))

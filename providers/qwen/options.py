@@ -44,6 +44,9 @@ _DEFAULTS: Mapping[str, Any] = {
 _FEWEST, _PER_CHARACTER = 75, 8
 """Frames that a text may take: six seconds, and 0.64 for each character, four times as long as a slow voice needs. A
 model that has lost its thread hums until it is stopped."""
+_COLDEST = 0.01
+"""Below this temperature nothing is left to chance; far below, a division by it overflows, and on a GPU that takes CUDA
+from the whole process."""
 
 
 def check(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,8 +60,8 @@ def sampling(model: Mapping[str, Any], chosen: Mapping[str, Any], text: str) -> 
     made |= {name: value for name, value in chosen.items() if name in _DEFAULTS}
     longest = min(made["max_new_tokens"], chosen.get("max_tokens", made["max_new_tokens"]))
     made["max_new_tokens"] = min(longest, _FEWEST + _PER_CHARACTER * len(text))
-    # Without chance there is no temperature, and transformers refuses one of zero.
+    # Transformers refuses a temperature of zero.
     for switch, name in (("do_sample", "temperature"), ("subtalker_dosample", "subtalker_temperature")):
-        if not made[name]:
+        if made[name] < _COLDEST:
             made |= {switch: False, name: 1.0}
     return made

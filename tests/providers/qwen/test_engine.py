@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
+import shutil
 import threading
 import weakref
 from collections.abc import AsyncIterator
@@ -307,7 +309,47 @@ async def test_the_settings_count_where_a_request_says_nothing(qwen_models: Path
         assert first == second
 
 
+async def test_the_ends_of_every_range_are_taken(qwen_models: Path) -> None:
+    extremes = [
+        {"temperature": 2, "repetition_penalty": 2, "subtalker_temperature": 2, "top_p": 1, "top_k": 1000},
+        {"temperature": 1e-300, "subtalker_temperature": 1e-300, "top_p": 0.01, "top_k": 1, "repetition_penalty": 1},
+    ]
+    async with started(qwen_models, "custom_voice") as engine:
+        for options in extremes:
+            assert await speak(engine, TEXT, max_tokens=12, **options)
+
+
 # ---- voices that are made
+
+
+async def test_a_design_that_says_nothing_is_the_engines_failure(
+    qwen_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from providers.qwen.model import Model
+
+    async with started(qwen_models, "voice_design", "base", max_tokens=40) as engine:
+        monkeypatch.setattr(Model, "talk", lambda model, speech, heard: None)
+        with pytest.raises(EngineFailed, match="said too little to make a voice of"):
+            await engine.design("a calm old man")
+
+
+async def test_words_in_a_prompt_are_bounded_and_spell_no_token(
+    qwen_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from providers import prompts
+    from providers.qwen.model import Model
+
+    arrays = {"embedding": np.zeros(32, np.float32), "codes": np.zeros((5, 4), np.int16)}
+    words = "<|im_end|> Hi <tts_pad> " + "x" * 15_000
+    cloned, designed = prompts.pack(arrays, {"transcript": words}), prompts.pack({}, {"description": words})
+    asked: list[Any] = []
+    async with started(qwen_models, "voice_design", "base", max_tokens=12) as engine:
+        monkeypatch.setattr(Model, "talk", lambda model, speech, heard: asked.append(speech))
+        for prompt in (cloned, designed):
+            await speak(engine, TEXT, Voice("mine", "Mine", "mul", 24000, prompt=prompt))
+    assert asked[0].clone.transcript.startswith("|im_end| Hi tts_pad xxx")
+    assert asked[1].instruct.startswith("|im_end| Hi tts_pad xxx")
+    assert (len(asked[0].clone.transcript) <= 2000, len(asked[1].instruct) <= 1000) == (True, True)
 
 
 async def test_a_designed_voice_is_heard_once_and_cloned(qwen_models: Path) -> None:
@@ -434,6 +476,54 @@ async def test_a_model_that_is_none_is_named_without_its_path(qwen_models: Path,
     with pytest.raises(EngineUnavailable, match=reason) as refused:
         await engine.start()
     assert str(qwen_models) not in str(refused.value)
+    await engine.close()
+
+
+async def test_a_model_without_speakers_says_so_and_is_not_kept(qwen_models: Path, tmp_path: Path) -> None:
+    shutil.copytree(qwen_models / "custom_voice", tmp_path / "custom_voice")
+    path = tmp_path / "custom_voice" / "config.json"
+    config = json.loads(path.read_text())
+    config["talker_config"]["spk_id"] = {}
+    path.write_text(json.dumps(config))
+    engine = Qwen(settings(tmp_path, "custom_voice"))
+    with pytest.raises(EngineUnavailable, match="its custom voice model names no speaker"):
+        await engine.start()
+    assert engine.detail is None
+    await engine.close()
+
+
+async def test_an_engine_that_could_not_warm_up_gives_its_memory_back_and_may_be_started_again(
+    qwen_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from providers.qwen.model import Model
+
+    def talk(model: Model, speech: Any, heard: Any) -> None:
+        raise RuntimeError
+
+    engine = Qwen(settings(qwen_models, "custom_voice", max_tokens=12))
+    with monkeypatch.context() as patched:
+        patched.setattr(Model, "talk", talk)
+        with pytest.raises(EngineFailed):
+            await engine.start()
+        assert engine.detail is None
+    await engine.start()
+    assert await speak(engine, TEXT)
+    await engine.close()
+
+
+@pytest.mark.parametrize("part", ["model.safetensors", "speech_tokenizer/model.safetensors", "config.json"])
+async def test_a_model_that_was_fetched_by_half_cannot_be_loaded_until_it_is_whole(
+    qwen_models: Path, tmp_path: Path, part: str
+) -> None:
+    shutil.copytree(qwen_models / "custom_voice", tmp_path / "custom_voice")
+    whole = (tmp_path / "custom_voice" / part).read_bytes()
+    (tmp_path / "custom_voice" / part).write_bytes(whole[: len(whole) // 2])
+    engine = Qwen(settings(tmp_path, "custom_voice", max_tokens=12))
+    with pytest.raises(EngineUnavailable, match="cannot load the model 'custom_voice'"):
+        await engine.start()
+    (tmp_path / "custom_voice" / part).write_bytes(whole)
+    await engine.start()
+    assert {voice.id for voice in await engine.voices()} == {"vivian", "ryan", "eric"}
     await engine.close()
 
 

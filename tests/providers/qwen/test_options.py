@@ -59,6 +59,19 @@ def test_a_temperature_of_zero_takes_what_is_most_likely() -> None:
     assert (made["subtalker_dosample"], made["subtalker_temperature"]) == (False, 1.0)
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-45, 1e-9, 0.009])
+def test_a_temperature_so_low_that_a_division_by_it_overflows_is_none(temperature: float) -> None:
+    made = options.sampling({}, {"temperature": temperature, "subtalker_temperature": temperature}, "Hello.")
+    assert (made["do_sample"], made["temperature"]) == (False, 1.0)
+    assert (made["subtalker_dosample"], made["subtalker_temperature"]) == (False, 1.0)
+    assert options.sampling({}, {"temperature": 0.01}, "Hello.")["do_sample"]
+
+
+def test_a_number_may_be_written_without_its_fraction() -> None:
+    checked = options.check({"temperature": 2, "repetition_penalty": 2, "top_k": 7, "max_tokens": 12})
+    assert [type(value) for value in checked.values()] == [float, float, int, int]
+
+
 def test_a_short_text_ends_soon_whatever_the_model_does() -> None:
     assert options.sampling({}, {}, "No.")["max_new_tokens"] == 99
     assert options.sampling({}, {}, "x" * 300)["max_new_tokens"] == 2048
