@@ -69,6 +69,7 @@ class Remote:
         self._quiet.set()
         self._heard = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        """For the next sign of life, or for the end of one that does not end."""
         try:
             self.process = Process(name)
         except OSError as error:
@@ -151,17 +152,17 @@ class Remote:
 
     async def close(self) -> None:
         """Have it give everything back and end; after a while, end it. Callable twice, also at once."""
-        try:
-            if self._leave() and self._started:
+        if self._leave():
+            if self._started:
                 self._send("close", 0)
-                await asyncio.wait([self.process.ended], timeout=_GRACE)
-                if not self.process.ended.done():
-                    log.warning("the process %d of engine %s does not end, and is killed", self.process.pid, self.name)
-            elif not self._leaving:
-                await asyncio.wait([self.process.ended], timeout=_LAST_BREATH)
-        finally:
-            self.process.kill()
-        await asyncio.wait([self.process.ended], timeout=_BURIAL)
+                self._timer = self._loop.call_later(_GRACE, self._overdue)
+            else:
+                self.process.kill()
+        await asyncio.wait([self.process.ended], timeout=_GRACE + _BURIAL)
+
+    def _overdue(self) -> None:
+        log.warning("the process %d of engine %s does not end, and is killed", self.process.pid, self.name)
+        self.process.kill()
 
     def drop(self) -> None:
         """Kill it, without waiting for its end."""

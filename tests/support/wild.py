@@ -66,6 +66,7 @@ class Plain:
         self._at = at or {}
         self._note = note
         """A file that a line is added to for what nobody outside sees."""
+        self._write("making")
         self._do("make")
 
     async def start(self) -> None:
@@ -195,5 +196,6 @@ _STEPS = {
     "print": lambda: print("printed by the engine", flush=True),
     "log": lambda: log.warning("logged by the engine, %d lines\nand another", 2),
     "flood": lambda: print("flood " * 200_000, flush=True),
-    "fork": lambda: os.fork() or os.execlp("sleep", "sleep", "1000"),
+    # Closes nothing, and comes back when the other program runs.
+    "spawn": lambda: os.posix_spawnp("sleep", ["sleep", "1000"], os.environ),
 }

@@ -168,7 +168,7 @@ async def test_one_that_hangs_when_it_is_closed_is_killed(
 
 async def test_what_it_has_started_goes_with_it() -> None:
     async with running() as engine:
-        await speak(engine, "20 fork")
+        await speak(engine, "20 spawn")
         pid = engine.process
         with open(f"/proc/{pid}/task/{pid}/children") as children:  # noqa: ASYNC230, PTH123
             (child,) = children.read().split()

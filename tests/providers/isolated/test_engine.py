@@ -168,9 +168,9 @@ async def test_who_does_not_pull_holds_the_engine_back(tmp_path: Path) -> None:
             await anext(chunks)
             await anext(chunks)
             await engine.voices()
-            assert note.read_text().splitlines() == ["started", "begun", "chunk 10", "chunk 20"]
+            assert note.read_text().splitlines()[-4:] == ["started", "begun", "chunk 10", "chunk 20"]
         await engine.settled()
-        assert note.read_text().splitlines()[4:] == ["left"]
+        assert note.read_text().splitlines()[-2:] == ["chunk 20", "left"]
 
 
 async def test_a_cancel_is_told_at_once_wherever_it_comes(tmp_path: Path) -> None:
