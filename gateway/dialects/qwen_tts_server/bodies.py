@@ -136,7 +136,7 @@ class _Batch(_Body):
 
     texts: list[BatchText] = Field(min_length=1, max_length=MAX_TEXTS)
     """What is to be spoken."""
-    languages: list[Name] | None = None
+    languages: list[Name] | None = Field(None, max_length=MAX_TEXTS)
     """One for each text, or left out, which means `Auto`."""
     speed: float = Field(1.0, ge=0.5, le=2.0)
     """2 is twice as fast, of all of them. For engines that can."""
@@ -147,14 +147,14 @@ class _Batch(_Body):
 class CustomVoiceBatchBody(_Batch):
     """Speech with speakers. The lists are as long as `texts`."""
 
-    speakers: list[Name] | None = None
+    speakers: list[Name] | None = Field(None, max_length=MAX_TEXTS)
     """One for each text, or left out, which means the default voice."""
-    instructs: list[Instruct | None] | None = None
+    instructs: list[Instruct | None] | None = Field(None, max_length=MAX_TEXTS)
     """How each text is to be spoken; null where nothing is said of it."""
 
 
 class VoiceDesignBatchBody(_Batch):
     """Speech with voices that are described, 32 different ones at most. The lists are as long as `texts`."""
 
-    instructs: list[Described]
+    instructs: list[Described] = Field(max_length=MAX_TEXTS)
     """What the voice of each text is like."""
