@@ -27,8 +27,9 @@ log = logging.getLogger(__name__)
 
 MAX_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
-_LOOKUPS = 4
-"""Names that are looked up at a time. A lookup may take the system half a minute, and cannot be stopped."""
+_LOOKUPS = 16
+"""Names that are looked up at a time. A lookup may take the system half a minute, and cannot be stopped: there are more
+than fetches, so that those that were given up leave room for others."""
 _ADDRESSES = 4
 """Of one name that are tried."""
 _PATIENCE = 4.0

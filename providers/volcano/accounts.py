@@ -78,7 +78,10 @@ class Accounts:
         if self._http is None:
             # The pools are the limit.
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=self._settings.idle)
-            self._http = aiohttp.ClientSession(connector=connector, middlewares=(stay,))
+            # It is for all accounts: what the service would have one of them keep is nothing to the others.
+            self._http = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), middlewares=(stay,)
+            )
         for old, account in list(self._known.items())[:-_KEPT]:
             if not account.pool.in_use:
                 del self._known[old]

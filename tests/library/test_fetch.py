@@ -258,6 +258,23 @@ async def test_a_look_up_that_hangs_keeps_nobody_waiting_beyond_the_time_limit(w
         hang.set()
 
 
+async def test_look_ups_that_were_given_up_leave_room_for_others(web: WebServer) -> None:
+    hang = threading.Event()
+
+    def look_up(host: str) -> list[str]:
+        if host == "hanging.test":
+            hang.wait(20.0)
+        return ["127.0.0.1"]
+
+    async with fetching(web, look_up=look_up) as fetcher:
+        fetcher._seconds = 0.05
+        for _ in range(12):
+            await refused(fetcher, web.url("/clip.wav", "hanging.test"))
+        fetcher._seconds = 10.0
+        assert await fetcher.fetch(web.url("/clip.wav")) == BODY
+        hang.set()
+
+
 async def test_a_fetch_that_is_cancelled_leaves_no_connection(web: WebServer) -> None:
     begun = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Keys go to the service that was configured, and to nobody whom it names."""
+"""Keys go to the service that was configured, and to nobody whom it names; and accounts are kept apart."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from providers.base import ProviderError
-from tests.providers.volcano.conftest import KEY, SECOND, Opened, say, within
-from tests.support.web_server import WebServer, redirect, web_server
+from tests.providers.volcano.conftest import KEY, SECOND, UNIDIRECTIONAL, Opened, hear, say, segment, within
+from tests.support.web_server import WebServer, answer, redirect, web_server
 
 
 @pytest.fixture
@@ -31,3 +31,14 @@ async def test_a_websocket_that_is_redirected_takes_no_key_anywhere(
         assert any("upgrade: websocket" in head.lower() and KEY in head for head in web.heads)
     assert elsewhere.heads == []
     await asyncio.wait_for(web.quiet(), 10)
+
+
+async def test_a_cookie_of_one_account_goes_along_with_no_other(volcano: Opened) -> None:
+    async with web_server() as web:
+        web.paths["/api/v3/tts/unidirectional"] = answer(status="401 Unauthorized", set_cookie="who=first; Path=/")
+        async with volcano(url=f"http://localhost:{web.port}") as engine:
+            for _ in range(2):
+                with pytest.raises(ProviderError):
+                    await within(10, hear(engine.synthesize(await segment(engine, "Hello.", UNIDIRECTIONAL))))
+        assert len(web.heads) == 2
+        assert not any("who=first" in head for head in web.heads)
