@@ -274,7 +274,7 @@ class Watched(Protocol):
 
 
 @runtime_checkable
-class Separate(Protocol):
+class Isolated(Protocol):
     """An engine in a process of its own, which may end by itself. It is then started again as one that was closed."""
 
     @property

@@ -24,10 +24,10 @@ from typing import Any, TypeVar
 from providers.base import (
     EngineFailed,
     EngineUnavailable,
+    Isolated,
     MissingDependency,
     Provider,
     ProviderError,
-    Separate,
     UnknownProvider,
     Voice,
     Watched,
@@ -71,7 +71,7 @@ class Status:
     memory: int | None = None
     """Bytes by which the process grew in its last start. Two that start at once are counted in both. Of an engine in a
     process of its own: all that this holds now."""
-    separate: bool = False
+    isolated: bool = False
     """It runs in a process of its own."""
 
 
@@ -141,9 +141,9 @@ class Engine:
     @property
     def status(self) -> Status:
         error = self._error or self.trouble
-        separate = self._separate
-        memory = self._memory if separate is None else separate.memory
-        counted = (self._users, self._load_s, memory, separate is not None)
+        isolated = self._isolated
+        memory = self._memory if isolated is None else isolated.memory
+        counted = (self._users, self._load_s, memory, isolated is not None)
         if error is None:
             return Status(self.state, None, None, None, *counted)
         retry = max(0.0, self._retry_at - _now()) if self._retry_at else None
@@ -151,8 +151,8 @@ class Engine:
         return Status(state, error.code, str(error), retry, *counted)
 
     @property
-    def _separate(self) -> Separate | None:
-        return self.provider if isinstance(self.provider, Separate) else None
+    def _isolated(self) -> Isolated | None:
+        return self.provider if isinstance(self.provider, Isolated) else None
 
     def use(self) -> Provider:
         """The provider, ready. Raises why it is not."""
@@ -305,8 +305,8 @@ class Engine:
         """Make it, and learn its voices: before the start too, so that a voice of an engine that fails is known."""
         if self.provider is None:
             self.provider = await self._make()
-            if self._separate is not None:
-                self._separate.when_lost(self._process_lost)
+            if self._isolated is not None:
+                self._isolated.when_lost(self._process_lost)
         self.voices = tuple(await self.provider.voices())
         return self.provider
 

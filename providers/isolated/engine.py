@@ -30,7 +30,7 @@ _LINGER = 10.0
 _MB = 1024 * 1024
 
 
-class Isolated:
+class IsolatedEngine:
     """Made by ``isolate``, which gives it a class of its own: with the id and the capabilities of the engine that it
     stands for, and what that may be beside a ``Provider``."""
 
@@ -182,32 +182,32 @@ class Isolated:
 # ---- what an engine may be beside that; each class stands for the protocol of its name
 
 
-class _Tunable(Isolated):
+class _Tunable(IsolatedEngine):
     option_names: ClassVar[frozenset[str]]
 
     def check(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._check(options)
 
 
-class _Limited(Isolated):
+class _Limited(IsolatedEngine):
     @property
     def places(self) -> int:
         return self._now.places
 
 
-class _Accounted(Isolated):
+class _Accounted(IsolatedEngine):
     @property
     def account(self) -> str:
         return self._now.account
 
 
-class _Watched(Isolated):
+class _Watched(IsolatedEngine):
     @property
     def trouble(self) -> ProviderError | None:
         return self._trouble
 
 
-class _Cloning(Isolated):
+class _Cloning(IsolatedEngine):
     @property
     def clones(self) -> bool:
         return self._now.clones
@@ -216,7 +216,7 @@ class _Cloning(Isolated):
         return await self._made("clone", {"sample_rate": clip.sample_rate, "transcript": clip.transcript}, clip.pcm)
 
 
-class _Designing(Isolated):
+class _Designing(IsolatedEngine):
     @property
     def designs(self) -> bool:
         return self._now.designs
@@ -225,7 +225,7 @@ class _Designing(Isolated):
         return await self._made("design", {"description": description, "language": language})
 
 
-_KINDS: Mapping[str, type[Isolated]] = {
+_KINDS: Mapping[str, type[IsolatedEngine]] = {
     "Tunable": _Tunable,
     "Limited": _Limited,
     "Accounted": _Accounted,
@@ -255,8 +255,8 @@ async def isolate(name: str, options: Mapping[str, Any], here: Callable[[], Awai
         raise
 
 
-def _class(about: messages.About) -> type[Isolated]:
-    bases = tuple(kind for name, kind in _KINDS.items() if name in about.offers) or (Isolated,)
+def _class(about: messages.About) -> type[IsolatedEngine]:
+    bases = tuple(kind for name, kind in _KINDS.items() if name in about.offers) or (IsolatedEngine,)
     fields = {"id": about.id, "capabilities": about.capabilities, "option_names": about.option_names}
     if "Tunable" not in about.offers:
         del fields["option_names"]

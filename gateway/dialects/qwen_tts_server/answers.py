@@ -154,7 +154,9 @@ class EngineAnswer(_Answer):
     load_time: float | None
     """Seconds that its last start took."""
     memory: int | None
-    """Bytes by which the process grew in it."""
+    """Bytes by which the process grew in it; of an engine in a process of its own, all that this holds now."""
+    isolated: bool
+    """Whether it has a process of its own."""
     users: int
     """Utterances that hold it."""
     queue: QueueAnswer | None

@@ -34,6 +34,7 @@ def _engine(gateway: Gateway, name: str) -> EngineAnswer:
         clones_voices=makes(engine.provider, Cloning),
         load_time=_rounded(status.load_s),
         memory=status.memory,
+        isolated=status.isolated,
         users=status.users,
         queue=_queue(gateway, name, engine.provider),
         error=error,

@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any, ClassVar
 
+from gateway.dialects.qwen_tts_server.engines import models
 from providers.base import EngineUnavailable
 from tests.dialects.qwen_tts_server.speaking import PREFIX, MakingQwen, Qwen
 from tests.support.asking import client, post, until
@@ -16,7 +17,7 @@ from tests.support.virtual_time import virtual_time
 
 ENGINE: dict[str, Any] = {
     "state": "ready", "voices": 2, "designs_voices": False, "clones_voices": False, "load_time": 0.0, "memory": None,
-    "users": 0, "queue": None, "error": None,
+    "isolated": False, "users": 0, "queue": None, "error": None,
 }  # fmt: skip
 
 
@@ -109,3 +110,15 @@ async def test_users_and_the_queue_are_counted_and_no_key_is_asked_for() -> None
         await asyncio.gather(*asked, return_exceptions=True)
         await served.gateway.sessions.drained()
         assert await queue() == (0, {"places": 1, "taken": 0, "waiting": 0})
+
+
+async def test_an_engine_in_a_process_of_its_own_says_so_and_what_that_holds() -> None:
+    async with serving(engines=["mock_tone"], providers=("mock_tone",), isolated_engines=("mock_tone",)) as served:
+        gateway = served.gateway
+        engine = models(gateway).engines["mock_tone"]
+        assert (engine.state, engine.isolated) == ("ready", True)
+        assert engine.memory is not None
+        assert engine.memory > 10_000_000
+        await gateway.providers.engine("mock_tone").unload()
+        engine = models(gateway).engines["mock_tone"]
+        assert (engine.state, engine.isolated, engine.memory) == ("idle", True, None)

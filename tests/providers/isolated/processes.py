@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from providers.base import PcmChunk, Provider, Segment
-from providers.isolated.engine import Isolated, isolate
+from providers.isolated.engine import IsolatedEngine, isolate
 from providers.registry import load
 
 WILD = "tests.support.wild:Wild"
@@ -22,7 +22,7 @@ async def made(name: str = WILD, **options: Any) -> Any:
     async def here() -> Provider:
         return load(name, **{key: value for key, value in options.items() if key != "at"})
 
-    return cast(Isolated, await isolate(name, options, here))
+    return cast(IsolatedEngine, await isolate(name, options, here))
 
 
 @asynccontextmanager

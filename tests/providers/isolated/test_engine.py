@@ -21,12 +21,12 @@ from providers.base import (
     Credentialed,
     Designing,
     EngineUnavailable,
+    Isolated,
     Limited,
     MissingDependency,
     Provider,
     ProviderError,
     Segment,
-    Separate,
     Tunable,
     UnknownProvider,
     Voice,
@@ -43,7 +43,7 @@ async def test_it_is_what_the_engine_is_and_nothing_else() -> None:
     for name, offered in ((WILD, set(OPTIONAL[:6])), (PLAIN, set())):
         engine = await made(name)
         assert isinstance(engine, Provider)
-        assert isinstance(engine, Separate)
+        assert isinstance(engine, Isolated)
         assert {kind for kind in OPTIONAL if isinstance(engine, kind)} == offered
         assert (engine.id, engine.capabilities) == ("wild", Capabilities(True, speeds=(0.5, 2.0), max_characters=777))
         assert [voice.id for voice in await engine.voices()] == ["one", "two"]

@@ -37,7 +37,7 @@ async def test_the_next_who_asks_starts_a_lost_engine_again() -> None:
     providers = Providers([engine])
     await providers.start()
     status = providers.status["scripted"]
-    assert (status.separate, status.memory, status.state) == (True, 4096, State.READY)
+    assert (status.isolated, status.memory, status.state) == (True, 4096, State.READY)
     engine.lose(LOST)
     assert (engine.starts, providers.status["scripted"].state) == (1, State.IDLE)
     await use(providers)
