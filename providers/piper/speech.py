@@ -5,8 +5,11 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from itertools import accumulate
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,7 @@ from providers.sound import Edges, to_pcm
 _LONGEST = 500
 """Phonemes that are spoken as one sentence. The memory of the frontend grows with their square; 400 characters of a
 language are fewer, 400 digits are more."""
+SPEEDS = (0.25, 4.0)
 _SENTENCE_ENDS = frozenset(".!?。！？")
 _TIMED = (PhonemeType.ESPEAK, PhonemeType.TEXT)
 """Ways into phonemes whose phonemes are ids one by one, and that are quick. Of the others no word is timed, nor in
@@ -30,16 +34,24 @@ Arabic, where a model puts in the vowels first.
 """
 
 
-@dataclass(frozen=True, slots=True)
 class Reader:
-    """A voice as it is loaded: text into phonemes and ids by Piper, ids into sound by ``model``."""
+    """A voice as it is loaded: text into phonemes and ids by Piper, ids into sound by ``model``. ``folder`` is for what
+    Piper's way into phonemes downloads, in Chinese.
+    """
 
-    config: PiperConfig
-    model: Model
+    def __init__(self, config: PiperConfig, model: Model, folder: Path) -> None:
+        self.config = config
+        self.model = model
+        # Piper's class holds the model too; of it, only the way from text to ids is used.
+        session: Any = None
+        self._piper: Any = PiperVoice(session=session, config=config, download_dir=folder)
+        self._turn = Lock()
 
     def phonemes(self, text: str) -> list[list[str]]:
         """By sentence, as espeak-ng parts them."""
-        found: list[list[str]] = self._piper.phonemize(text)
+        # espeak-ng has a lock of its own. The other ways load their models when they are first gone.
+        with nullcontext() if self.config.espeak_voice != "ar" and self.config.phoneme_type in _TIMED else self._turn:
+            found: list[list[str]] = self._piper.phonemize(text)
         return found
 
     def ids(self, phonemes: Sequence[str]) -> tuple[list[int], list[int]]:
@@ -59,12 +71,6 @@ class Reader:
     def english(self) -> bool:
         return str(self.config.espeak_voice).startswith("en")
 
-    @property
-    def _piper(self) -> Any:
-        """Piper's class holds the model too; of it, only the way from text to ids is used."""
-        session: Any = None
-        return PiperVoice(session=session, config=self.config)
-
 
 def speak(reader: Reader, segment: Segment, speaker: int | None, volume: float) -> Iterator[PcmChunk]:
     """The sound of ``segment``; every word comes with the sound that it begins in."""
@@ -75,7 +81,8 @@ def speak(reader: Reader, segment: Segment, speaker: int | None, volume: float) 
     # Seeded by the text, a segment sounds the same each time it is made: what a cache, a resumed stream and a test rely
     # on. One seed for all would start every segment alike.
     random = np.random.default_rng(zlib.crc32(" ".join(text).encode()))
-    scales = Scales(reader.config.noise_scale, reader.config.length_scale / segment.speed, reader.config.noise_w_scale)
+    speed = min(max(segment.speed, SPEEDS[0]), SPEEDS[1])
+    scales = Scales(reader.config.noise_scale, reader.config.length_scale / speed, reader.config.noise_w_scale)
     made = 0
     for number, phonemes in enumerate(sentences):
         # Marks alone would make half a second of hiss.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
@@ -18,6 +19,10 @@ Phonemes = Sequence[str]
 _STRESS = frozenset("ˈˌ")
 _LEAST_ALIKE = 0.5
 """Below this the two readings have too little in common to tell anything."""
+_MOST_PAIRS = 15_000
+"""Of a letter of the one and the same letter of the other, all of which are looked at again and again: 300 characters
+of prose have a third of it. Beyond it, in a page of numbers or in a script that is spelt out, it would take a second.
+"""
 
 
 class Place(NamedTuple):
@@ -92,7 +97,11 @@ def _cuts(alone: Sequence[Sequence[str]], spoken: str, starts: Sequence[int]) ->
     if sum(counts) == len(starts):
         ends = [*starts, len(spoken)]
         return [ends[count] for count in accumulate(counts, initial=0)]
-    matcher = SequenceMatcher(None, "".join("".join(words) for words in alone), spoken, autojunk=False)
+    read = "".join("".join(words) for words in alone)
+    counts_read, counts_spoken = Counter(read), Counter(spoken)
+    if sum(count * counts_spoken[letter] for letter, count in counts_read.items()) > _MOST_PAIRS:
+        return None
+    matcher = SequenceMatcher(None, read, spoken, autojunk=False)
     blocks = [(a, b, size) for a, b, size in matcher.get_matching_blocks() if size]
     if matcher.ratio() < _LEAST_ALIKE:
         return None

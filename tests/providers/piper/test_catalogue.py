@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +71,22 @@ def test_what_is_no_voice_is_logged_and_left_out(tmp_path: Path, caplog: pytest.
         voice(tmp_path, "fast", audio={"sample_rate": 96000}),
         voice(tmp_path, "empty", audio={}),
         voice(tmp_path, "odd", audio=3),
+        voice(tmp_path, "endless", audio={"sample_rate": float("inf")}),
+        voice(tmp_path, "crowded", num_speakers=10**12),
+        voice(tmp_path, "half", num_speakers=2, speaker_id_map={"\ud83d": 1}),
+        voice(tmp_path, os.fsdecode(b"latin-\xe9")),
         tmp_path / "missing.onnx",
     ]
+    voice(tmp_path, "deep").with_name("deep.onnx.json").write_text("[" * 100_000)
+    bad.append(tmp_path / "deep.onnx")
     (tmp_path / "broken.onnx").touch()
     (tmp_path / "broken.onnx.json").write_text("{")
     bad.append(tmp_path / "broken.onnx")
     with caplog.at_level(logging.WARNING):
-        assert list(speakers([*bad, voice(tmp_path, "good")])) == ["good"]
+        found = speakers([*bad, voice(tmp_path, "good")])
+    assert list(found) == ["good"]
     assert [path.name for path in bad if str(path) not in caplog.text] == []
+    json.dumps([speaker.voice.name for speaker in found.values()]).encode()
 
 
 def test_of_two_voices_of_a_name_the_first_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -269,6 +271,114 @@ async def test_a_voice_that_cannot_be_loaded_is_tried_again(joe: Path, tmp_path:
     await engine.start()
     assert await pcm(engine, "Hello.")
     await engine.close()
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"phoneme_id_map": {symbol: [9999] for symbol in "_^$ aɪɹɛdiːspk."}},
+        {"phoneme_id_map": {}},
+        {"inference": {"length_scale": 1e9}},
+        {"inference": {"noise_scale": "much"}},
+        {"espeak": {"voice": "nowhere"}},
+        {"audio": {"sample_rate": 16000}},
+        {"phoneme_type": "smoke"},
+    ],
+)
+async def test_a_voice_whose_file_lies_cannot_be_loaded(
+    joe: Path, piper_shelf: Path, tmp_path: Path, lie: dict[str, Any]
+) -> None:
+    engine = made(piper_shelf, voices=(liar(joe, tmp_path),), voice="en_US-joe-medium")
+    liar(joe, tmp_path, **lie)
+    await engine.start()
+    with pytest.raises(EngineUnavailable, match="cannot load its voice 'en_US-liar-medium'"):
+        await pcm(engine, "Hello.", "en_US-liar-medium")
+    assert await pcm(engine, "Hello.", "en_US-joe-medium")
+    await engine.close()
+
+
+def liar(joe: Path, folder: Path, **lie: Any) -> Path:
+    """A voice's file that says other things of it."""
+    model = folder / "en_US-liar-medium.onnx"
+    if not model.exists():
+        model.symlink_to(joe)
+    config = json.loads(Path(f"{joe}.json").read_bytes())
+    Path(f"{model}.json").write_text(json.dumps(config | lie))
+    return model
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], threading.Event]:
+    """The voices that were loaded, and what each load waits for."""
+    from providers.piper.engine import Piper
+
+    found: list[str] = []
+    go, load = threading.Event(), Piper._load
+
+    def counted(engine: Piper, speaker: Any) -> Any:
+        found.append(speaker.voice.id)
+        go.wait(10)
+        return load(engine, speaker)
+
+    monkeypatch.setattr(Piper, "_load", counted)
+    return found, go
+
+
+async def test_a_voice_is_loaded_once_also_where_those_who_asked_are_gone(
+    loads: tuple[list[str], threading.Event], joe: Path, piper_shelf: Path
+) -> None:
+    engine, (found, go) = made(piper_shelf), loads
+    engine.lane.open()
+    asked = [asyncio.create_task(pcm(engine, "Hello.")) for _ in range(3)]
+    while not found:  # noqa: ASYNC110 - what the thread does is no event of the loop
+        await asyncio.sleep(0)
+    for task in asked:
+        task.cancel()
+    await asyncio.wait(asked)
+    last = asyncio.create_task(pcm(engine, "Hello."))
+    await asyncio.sleep(0)
+    go.set()
+    assert await last
+    assert len(found) == 1
+    await engine.close()
+
+
+async def test_an_engine_that_is_closed_while_it_loads_keeps_no_voice(
+    loads: tuple[list[str], threading.Event], joe: Path, piper_shelf: Path
+) -> None:
+    engine, (found, go) = made(piper_shelf), loads
+    engine.lane.open()
+    asked = asyncio.create_task(pcm(engine, "Hello."))
+    while not found:  # noqa: ASYNC110 - what the thread does is no event of the loop
+        await asyncio.sleep(0)
+    closing = asyncio.create_task(engine.close())
+    await asyncio.sleep(0)
+    go.set()
+    await closing
+    with pytest.raises(EngineUnavailable):
+        await asked
+    assert not engine.readers
+    await engine.start()
+    assert await pcm(engine, "Hello.")
+    await engine.close()
+
+
+async def test_beyond_its_speeds_it_takes_the_nearest(engine: Piper) -> None:
+    for asked, nearest in ((0.0, 0.25), (100.0, 4.0)):
+        assert await chunks(engine, "Hello.", speed=asked) == await chunks(engine, "Hello.", speed=nearest)
+
+
+async def test_piper_s_way_into_phonemes_is_made_once_a_voice(engine: Piper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Chinese, Japanese, Hebrew, Thai and Arabic it loads models."""
+    from providers.piper import speech
+
+    made_ways: list[Any] = []
+    monkeypatch.setattr(speech, "PiperVoice", lambda **given: made_ways.append(given))
+    await chunks(engine, f"{TRAIN} It costs $25.")
+    assert made_ways == []
+    loaded = next(iter(engine.readers.values()))
+    speech.Reader(loaded.config, loaded.model, Path("here"))
+    assert [given["download_dir"] for given in made_ways] == [Path("here")]
 
 
 async def test_parts_that_were_damaged_on_disk_are_made_again(engine: Piper, joe: Path, tmp_path: Path) -> None:

@@ -51,6 +51,15 @@ def test_voices_that_were_taken_apart_are_kept_in_the_users_cache(
     assert PiperSettings(cache=tmp_path / "here").shelf == tmp_path / "here"
 
 
+def test_a_user_without_a_home_keeps_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert PiperSettings().shelf is None
+
+
 @pytest.mark.parametrize(
     ("variable", "value"), [("VOLUME", "0"), ("WIDTH", "many"), ("LOADED", "0"), ("THREADS", "17")]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,9 @@ def test_a_voice_is_taken_apart_once(joe: Path, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.engines
 def test_a_voice_is_taken_apart_in_memory_where_nothing_can_be_kept(joe: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    parts = parts_of(joe, tmp_path / "file" / "shelf")
-    assert isinstance(parts.frontend, bytes)
+    for shelf in (tmp_path / "file" / "shelf", None):
+        parts = parts_of(joe, shelf)
+        assert isinstance(parts.frontend, bytes)
     assert Model(parts, 1).sentence(IDS, PLAIN, None, np.random.default_rng(0)).frames > 100
 
 
@@ -129,6 +131,42 @@ def test_a_write_that_breaks_off_leaves_nothing_behind(
         assert isinstance(parts_of(joe, tmp_path).frontend, bytes)
     assert list(tmp_path.iterdir()) == []
     assert isinstance(parts_of(joe, tmp_path).frontend, str)
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("name", ["flow.onnx", "about.json", "digest"])
+def test_parts_that_were_changed_on_disk_are_made_again(
+    joe: Path, piper_shelf: Path, tmp_path: Path, name: str
+) -> None:
+    made = Path(str(parts_of(joe, piper_shelf).flow)).parent
+    kept = Path(shutil.copytree(made, tmp_path / made.name))
+    content = bytearray((kept / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (kept / name).write_bytes(content)
+    assert parts_of(joe, tmp_path).flow == str(kept / "flow.onnx")
+    assert (kept / name).read_bytes() == (made / name).read_bytes()
+
+
+@pytest.mark.engines
+def test_what_a_killed_process_and_an_older_version_left_is_taken_away(joe: Path, tmp_path: Path) -> None:
+    killed, begun = tmp_path / ".killed", tmp_path / ".begun"
+    for folder in (killed, begun, tmp_path / "another-1"):
+        folder.mkdir()
+        (folder / "flow.onnx").touch()
+    os.utime(killed, (0, 0))
+    place = Path(str(parts_of(joe, tmp_path).flow)).parent
+    older = tmp_path / place.name.replace("-2", "-1")
+    older.mkdir()
+    shutil.rmtree(place)
+    parts_of(joe, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".begun", "another-1", place.name])
+
+
+@pytest.mark.engines
+def test_a_sentence_of_a_voice_that_is_broken_has_an_end(joe: Path, piper_shelf: Path) -> None:
+    model = Model(parts_of(joe, piper_shelf), 1)
+    with pytest.raises(ValueError, match="frames"):
+        model.sentence(IDS, Scales(0.0, 1e9, 0.0), None, np.random.default_rng(0))
 
 
 @pytest.mark.engines

@@ -81,6 +81,18 @@ def test_a_reading_of_something_else_tells_nothing() -> None:
     assert places(["Hello,", "world!"], [list("kˈɔsts twˈɛnti fˈaɪv ʌvðə")], read) is None
 
 
+def test_a_page_of_numbers_is_not_laid_beside_its_reading_for_seconds() -> None:
+    words, looks = ["25", "of"] * 200, 0
+
+    def long(text: str) -> list[list[str]]:
+        nonlocal looks
+        looks += 1
+        return read(text)
+
+    assert places(words, [list("twˈɛnti fˈaɪv ʌv" * 200)], long) is None
+    assert looks == 1
+
+
 @pytest.mark.parametrize("words", [[], ["—"], ["...", "?!"]])
 def test_without_words_there_is_nothing_to_find(words: list[str]) -> None:
     assert places(words, [], read) == [None] * len(words)
