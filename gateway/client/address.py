@@ -32,9 +32,14 @@ class Address:
         # Not at the top: whoever only speaks need not load an HTTP client.
         from http.client import HTTPException
         from urllib.error import HTTPError, URLError
-        from urllib.request import ProxyHandler, Request, build_opener
+        from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
-        opener = build_opener(ProxyHandler({})) if self.local else build_opener()
+        class Stay(HTTPRedirectHandler):
+            """It would take the key along to any host."""
+
+            def redirect_request(self, *_: Any) -> None: ...
+
+        opener = build_opener(Stay, ProxyHandler({})) if self.local else build_opener(Stay)
         try:
             with opener.open(Request(self.base + path, headers=self.headers), timeout=timeout) as response:
                 return orjson.loads(response.read())
@@ -56,6 +61,8 @@ class Address:
 
     def refused(self, status: int, body: bytes | None) -> VoxwireClientError:
         """An HTTP status that says no, as the gateway's own error where its body has one."""
+        if 300 <= status < 400:
+            return ConnectionFailed(f"{self.base} redirects elsewhere; use the address that it leads to")
         try:
             fields = orjson.loads(body or b"")["error"]
             fields["code"]

@@ -51,6 +51,13 @@ class Listener(Protocol):
         """It is over; whoever waits for it is told why."""
 
 
+class _Straight(connect):
+    """One that follows no redirect: it could take the key along to any host."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
 class Connection:
     """Reads for all speeches, and routes each frame by its generation.
 
@@ -87,7 +94,7 @@ class Connection:
     async def open(cls, address: Address, *, timeout: float, max_unread: float) -> Connection:  # noqa: ASYNC109
         """Connect. Raises ``ConnectionFailed``, ``TimedOut``, or ``GatewayError`` where the gateway says no."""
         try:
-            socket = await connect(
+            socket = await _Straight(
                 address.stream,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 additional_headers=address.headers,
