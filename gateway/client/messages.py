@@ -63,6 +63,8 @@ class Word(NamedTuple):
     text: str
     start_ms: int
     end_ms: int
+    estimated: bool = False
+    """The gateway computed the time, since the engine did not know it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,6 @@ class AsyncSpeech:
         """Set when all was spoken. The last audio may still be unread."""
         self.words: list[Word] = []
         """Word times, as they come; with ``timestamps=True``. They may be ahead of the audio that was read."""
-        self.words_estimated = False
-        """Whether the times are computed, and not the engine's own."""
         self._connect = connect
         self._options = options
         self._text = text
@@ -158,6 +156,11 @@ class AsyncSpeech:
             if self._connection is not None:
                 await self._connection.drop(self._name)
             self._end(error)
+
+    @property
+    def words_estimated(self) -> bool:
+        """Whether times of ``words`` are computed, and not the engine's own; each word says it of itself."""
+        return any(word.estimated for word in self.words)
 
     # ---- audio
 
@@ -292,8 +295,8 @@ class AsyncSpeech:
                 self._answered.set()
                 self._placed.set()
             case "words":
-                self.words.extend(Word(w["text"], w["start_ms"], w["end_ms"]) for w in message["words"])
-                self.words_estimated = message.get("estimated", False)
+                estimated = message.get("estimated", False)
+                self.words.extend(Word(w["text"], w["start_ms"], w["end_ms"], estimated) for w in message["words"])
             case "ended":
                 self.ended = Ended(message["audio_ms"], message.get("ttfa_ms"), message["frames"])
                 self._finish()

@@ -73,17 +73,18 @@ async def test_frames_have_their_place_in_the_speech() -> None:
 
 async def test_word_times_are_collected() -> None:
     async def words(peer: Peer, message: dict[str, Any]) -> None:
-        one = [{"text": "Hi", "start_ms": 0, "end_ms": 40}]
-        await peer.say("words", message["context"], words=one, estimated=True)
+        for number, text in enumerate(("Hi", "there")):
+            one = [{"text": text, "start_ms": 40 * number, "end_ms": 40 * number + 40}]
+            await peer.say("words", message["context"], words=one, estimated=not number)
         await peer.ended(message["context"])
 
     async with (
         FakeGateway(on={"end": words}) as gateway,
         AsyncClient(gateway.url) as client,
-        client.speak("Hi", timestamps=True) as speech,
+        client.speak("Hi there", timestamps=True) as speech,
     ):
         await speech.read()
-    assert speech.words == [Word("Hi", 0, 40)]
+    assert speech.words == [Word("Hi", 0, 40, estimated=True), Word("there", 40, 80)]
     assert speech.words_estimated
 
 

@@ -52,3 +52,15 @@ async def test_words_are_the_engines_own_and_cover_the_text(gateway: Served) -> 
     assert [word["text"] for word in words] == TEXT.split()
     assert words == sorted(words, key=lambda word: (word["start_ms"], word["end_ms"]))
     assert words[-1]["end_ms"] <= heard.last["audio_ms"]
+
+
+async def test_of_a_sentence_that_cannot_be_timed_the_words_are_told_as_estimated(gateway: Served) -> None:
+    unclear = " ".join(["of the"] * 13) + "."
+    heard = await speak(gateway, f"The kettle sings. {unclear} The doctor asked her.", timestamps=True)
+    told = [message for message in heard.messages if message["type"] == "words"]
+    words = [(word["text"], message["estimated"]) for message in told for word in message["words"]]
+    assert words == [
+        *((word, False) for word in ("The", "kettle", "sings.")),
+        *((word, True) for word in unclear.split()),
+        *((word, False) for word in ("The", "doctor", "asked", "her.")),
+    ]
