@@ -49,9 +49,10 @@ class Folder:
 
     def open(self, until: float) -> None:
         """Make the folder, and remove what a process has left unfinished that was ended while it wrote."""
-        if not self._path.is_dir():
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync(self._path.parent)
+        missing = [path for path in (self._path, *self._path.parents) if not path.is_dir()]
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in missing:
+            _sync(path.parent)
         with self._alone(until):
             for file in self._path.glob(f"*{_UNFINISHED}"):
                 # What cannot be removed was not written here, and is in nobody's way.

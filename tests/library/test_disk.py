@@ -89,6 +89,17 @@ async def test_what_is_not_even_a_file_is_left_alone(tmp_path: Path, store: Disk
     assert f"{'0' * 32}.voice" in [path.name for path in folder.iterdir()]
 
 
+async def test_every_folder_that_is_made_is_there_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(folder_module, "_sync", synced.append)
+    (tmp_path / "there").mkdir()
+    await DiskStore(tmp_path / "there" / "is" / "none" / "yet").open()
+    assert set(synced) == {tmp_path / "there" / "is" / "none", tmp_path / "there" / "is", tmp_path / "there"}
+    synced.clear()
+    await DiskStore(tmp_path / "there" / "is" / "none" / "yet").open()
+    assert synced == []
+
+
 async def test_a_lock_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "voices", tmp_path / "elsewhere"
     folder.mkdir()
