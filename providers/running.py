@@ -16,6 +16,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -238,7 +239,8 @@ class Engine:
             await asyncio.wait([self._begin_change(work)])
 
     def _begin_change(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
-        self._changing = asyncio.create_task(work(), name=f"engine {self.name}")
+        # Not on behalf of the session that happened to ask: what the engine does and logs from now on is nobody's.
+        self._changing = asyncio.create_task(work(), name=f"engine {self.name}", context=Context())
         self._changing.add_done_callback(self._changed)
         return self._changing
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.log import session_id
 from providers.base import EngineUnavailable, ProviderError
 from providers.registry import Providers
 from providers.running import State
@@ -93,3 +94,21 @@ async def test_the_loss_of_one_that_was_unloaded_or_closed_is_none() -> None:
     await providers.close()
     engine.lose(LOST)
     assert "closed" in (providers.status["scripted"].message or "")
+
+
+@virtual_time
+async def test_an_engine_is_started_in_nobodys_name() -> None:
+    """Else its process would log for ever as a part of the session that happened to come first."""
+    found: list[str | None] = []
+
+    class Curious(Mortal):
+        async def start(self) -> None:
+            await super().start()
+            found.append(session_id.get())
+
+    providers = Providers([Curious()], preload=())
+    await providers.start()
+    session_id.set("a session")
+    await use(providers)
+    assert (found, session_id.get()) == ([None], "a session")
+    await providers.close()

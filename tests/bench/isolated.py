@@ -1,0 +1,75 @@
+"""What a process of its own costs an engine: time to the first chunk, and time for each after it, against the same
+engine in this process, taken in turns.
+
+    python -m tests.bench.isolated mock_tone hibari piper
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from statistics import median
+
+from providers.base import Provider, Segment
+from providers.isolated.engine import isolate
+from providers.registry import load
+
+_TEXT = "The morning train leaves the station at seven, and nobody is on it today."
+_ROUNDS = 40
+
+
+async def main(names: list[str]) -> None:
+    print(
+        f"{'engine':12}{'first chunk here':>18}{'isolated':>12}{'more':>10}{'chunks':>8}{'more a chunk':>14}{'start':>14}"
+    )
+    for name in names:
+        await _compare(name)
+
+
+async def _compare(name: str) -> None:
+    async def here() -> Provider:
+        return load(name)
+
+    engines = [await _started(here), await _started(lambda: isolate(name, {}, here))]
+    taken: list[list[tuple[float, float, int]]] = [[], []]
+    for turn in range(_ROUNDS + 3):
+        for (engine, _), found in zip(engines, taken, strict=True):
+            measured = await _speak(engine)
+            if turn >= 3:
+                found.append(measured)
+    for engine, _ in engines:
+        await engine.close()
+    chunks = taken[0][0][2]
+    first = [median(first for first, _, _ in found) * 1000 for found in taken]
+    rest = [median((whole - first) / max(1, chunks - 1) for first, whole, _ in found) * 1000 for found in taken]
+    starts = f"{engines[0][1]:.1f} > {engines[1][1]:.1f} s"
+    print(
+        f"{name:12}{first[0]:15.2f} ms{first[1]:9.2f} ms{first[1] - first[0]:7.2f} ms{chunks:8}"
+        f"{rest[1] - rest[0]:11.3f} ms{starts:>14}"
+    )
+
+
+async def _started(make: Callable[[], Awaitable[Provider]]) -> tuple[Provider, float]:
+    began = time.perf_counter()
+    engine = await make()
+    await engine.start()
+    return engine, time.perf_counter() - began
+
+
+async def _speak(engine: Provider) -> tuple[float, float, int]:
+    """Seconds to the first chunk and to the last, and how many there are."""
+    voice = (await engine.voices())[0]
+    began, first, count = time.perf_counter(), 0.0, 0
+    async for _ in engine.synthesize(Segment(_TEXT, voice)):
+        count += 1
+        first = first or time.perf_counter() - began
+    return first, time.perf_counter() - began, count
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(sys.argv[1:] or ["mock_tone", "hibari"]))
