@@ -9,6 +9,7 @@ import asyncio
 import faulthandler
 import logging
 import os
+import signal
 import socket
 import sys
 
@@ -32,6 +33,10 @@ def main() -> int:
     end.set_inheritable(False)
     faulthandler.enable()
     logging.getLogger().handlers[:] = [ToParent()]
+    # A service manager tells every process of a service to stop. The gateway lets what is spoken end first, and then
+    # ends this one.
+    for stop in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(stop, lambda *_: None)
     _go_first()
     with asyncio.Runner(loop_factory=_loop) as runner:
         return 0 if runner.run(Host(end).serve()) else _PROTOCOL_ERROR

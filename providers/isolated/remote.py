@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_GRACE = 10.0
-"""Seconds that a process may take to give back what it has."""
+_GRACE = 5.0
+"""Seconds that a process may take to give back what it has; less than ``running.py`` waits for a close."""
 _LAST_BREATH = 1.0
 """Seconds in which one that has let go of its socket is to end, so that its own status is known."""
 _BURIAL = 5.0

@@ -21,9 +21,8 @@ _ROUNDS = 40
 
 
 async def main(names: list[str]) -> None:
-    print(
-        f"{'engine':12}{'first chunk here':>18}{'isolated':>12}{'more':>10}{'chunks':>8}{'more a chunk':>14}{'start':>14}"
-    )
+    heads = ("first chunk", "isolated", "more", "chunks", "more a chunk", "start")
+    print(f"{'engine':12}" + "".join(f"{head:>14}" for head in heads))
     for name in names:
         await _compare(name)
 
@@ -44,11 +43,15 @@ async def _compare(name: str) -> None:
     chunks = taken[0][0][2]
     first = [median(first for first, _, _ in found) * 1000 for found in taken]
     rest = [median((whole - first) / max(1, chunks - 1) for first, whole, _ in found) * 1000 for found in taken]
-    starts = f"{engines[0][1]:.1f} > {engines[1][1]:.1f} s"
-    print(
-        f"{name:12}{first[0]:15.2f} ms{first[1]:9.2f} ms{first[1] - first[0]:7.2f} ms{chunks:8}"
-        f"{rest[1] - rest[0]:11.3f} ms{starts:>14}"
+    cells = (
+        f"{first[0]:.2f} ms",
+        f"{first[1]:.2f} ms",
+        f"{first[1] - first[0]:.2f} ms",
+        str(chunks),
+        f"{rest[1] - rest[0]:.3f} ms",
+        f"{engines[0][1]:.1f} > {engines[1][1]:.1f} s",
     )
+    print(f"{name:12}" + "".join(f"{cell:>14}" for cell in cells))
 
 
 async def _started(make: Callable[[], Awaitable[Provider]]) -> tuple[Provider, float]:

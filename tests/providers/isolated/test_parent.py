@@ -64,6 +64,18 @@ async def test_a_ctrl_c_of_the_terminal_is_not_for_it() -> None:
         assert os.getsid(engine.process) == engine.process
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_a_stop_that_is_told_to_all_processes_is_the_gateways_to_carry_out(number: int) -> None:
+    async with running() as engine:
+        speaking = asyncio.create_task(speak(engine, "20 wait"))
+        await engine.voices()
+        os.kill(engine.process, number)
+        assert await speak(engine, "20 20")
+        assert not speaking.done()
+        speaking.cancel()
+        await asyncio.wait([speaking])
+
+
 async def test_no_end_of_anything_is_inherited_by_it_or_by_what_it_starts() -> None:
     with open(os.devnull) as file:  # noqa: ASYNC230, PTH123
         os.set_inheritable(file.fileno(), True)
