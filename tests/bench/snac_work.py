@@ -35,7 +35,7 @@ def streamed(frames: int, speed: float, backend: Backend, decoding: float) -> li
             course.finish()
             following = float("inf")
         while now < following:
-            window = course.next(now, lead, decoding / 4)
+            window = course.next(now, lead, decoding / middle(4).shape.work)
             if window is None:
                 due = course.due(lead)
                 if due is None or due >= following:

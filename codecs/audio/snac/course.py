@@ -1,8 +1,9 @@
 """One stream's course: which window is decoded next and when, from what has arrived, what was delivered, and when.
 
-The first window is as small as can be, so that sound starts early. Each later one may be twice as long as the one
-before, since context costs less in long ones, but nothing waits for frames beyond the time at which the listener would
-run dry. Pure: every time is an argument, in seconds of one monotonic clock.
+The first window is as small as can be, so that sound starts early, but not so small that the second one is late for its
+end. Each later one may be twice as long as the one before, since context costs less in long ones, but nothing waits for
+frames beyond the time at which the listener would run dry, and none is so long that it would not be decoded by then.
+Pure: every time is an argument, in seconds of one monotonic clock.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from audio.snac.layout import FRAME_SAMPLES, SAMPLE_RATE
 from audio.snac.window import Window, final
 
 _GROWTH = 2
+_FRAME = FRAME_SAMPLES / SAMPLE_RATE
+_FORESEEN = 3
+"""Windows behind the first: then they are as long as those that follow."""
+_LONGEST_FIRST = 4
+"""Frames by which a first window goes on at most: 312 ms of sound, on a processor that is hardly fast enough."""
 _UNHEARD = next(frames for frames in range(10) if final(frames + 1) > 0)
 """Two frames give no final sample yet, the third does."""
 
@@ -66,7 +72,7 @@ class Course:
         """The window to decode now, or ``None`` where waiting is better or there is nothing to do.
 
         ``lead``: so many seconds before the listener runs dry a window must be on its way. ``pace``: seconds that
-        decoding takes for each frame.
+        decoding takes for each frame of work, see ``Shape``.
         """
         pending = self.received - self._frames
         if self.done:
@@ -77,9 +83,9 @@ class Course:
         if not self.delivered:
             return self._first(pending, pace)
         if pending >= most:
-            return self._inner(most)
+            return self._in_time(most, now, pace)
         if pending > 0 and now >= self.deadline - lead:
-            return self._inner(max(size for size in self._sizes if size <= pending))
+            return self._in_time(pending, now, pace)
         return None
 
     def due(self, lead: float) -> float | None:
@@ -99,21 +105,57 @@ class Course:
     def _most(self) -> int:
         return max(size for size in self._sizes if size <= max(1, _GROWTH * self._size))
 
+    def _in_time(self, most: int, now: float, pace: float) -> Window:
+        """The longest that will be decoded before the listener runs dry. Where none will he runs dry in any case, and
+        the longest costs least."""
+        left = self.deadline - now
+        sizes = [size for size in self._sizes if size <= most]
+        fitting = (self._inner(size) for size in reversed(sizes))
+        return next((one for one in fitting if pace * one.shape.work <= left), None) or self._inner(sizes[-1])
+
     def _inner(self, size: int) -> Window:
-        stop = self._frames + size
-        return windows.inner(self.delivered, final(stop), stop, self._widths)
+        return self._after(self._frames, self.delivered, size)
+
+    def _after(self, frames: int, delivered: int, size: int) -> Window:
+        stop = frames + size
+        return windows.inner(delivered, final(stop), stop, self._widths)
 
     def _first(self, pending: int, pace: float) -> Window | None:
-        """Three frames make the first 56 ms final. They may go out if the fourth comes in time to go on with; else
-        the first sound would only be followed by a gap, so it waits for that frame and is 141 ms.
-
-        Both windows take time to decode, and the second takes about a frame's longer.
+        """Three frames make the first 56 ms final, and each further one 85 ms more. The shortest that is followed by
+        others without a gap: a shorter one would only be heard sooner, and then the gap.
         """
-        if pending <= 0 or self._began is None:
+        if pending <= 0:
             return None
         if not self._exact and pending == 1:
-            return windows.inner(0, FRAME_SAMPLES, self.received, self._widths)
-        interval = (self._latest - self._began) / (self.received - 1)
-        if self.finished or interval + pace <= final(_UNHEARD + 1) / SAMPLE_RATE:
-            return self._inner(1)
-        return self._inner(2) if pending > 1 and 2 in self._sizes else None
+            fast = windows.inner(0, FRAME_SAMPLES, self.received, self._widths)
+            # Whoever asks for it wants it sooner even where frames come slowly.
+            if self._followed(fast, pace, 0.0):
+                return fast
+        interval = 0.0 if self.finished else min(_FRAME, (self._latest - (self._began or 0.0)) / (self.received - 1))
+        firsts = [self._inner(size) for size in self._sizes if size <= _LONGEST_FIRST]
+        chosen = next((window for window in firsts if self._followed(window, pace, interval)), firsts[-1])
+        if self.finished and chosen.stop >= self.received:
+            return windows.last(0, self.received, self._widths)
+        return chosen if chosen.stop <= self.received else None
+
+    def _followed(self, first: Window, pace: float, interval: float) -> bool:
+        """Whether the next windows are decoded in time, if ``first`` goes as soon as its frames are there, and a frame
+        comes every ``interval``. They are of the shortest kind that is decoded faster than it is heard."""
+        size = next((size for size in self._sizes if pace * self._middle(size).shape.work <= size * _FRAME), None)
+        if size is None:
+            return False
+        decoded = pace * first.shape.work
+        dry = decoded + (first.keep_to - first.keep_from) / SAMPLE_RATE
+        window = first
+        for _ in range(_FORESEEN):
+            window = self._after(window.stop, window.keep_to, size)
+            arrived = (window.stop - first.stop) * interval
+            decoded = max(decoded, arrived) + pace * window.shape.work
+            if decoded > dry:
+                return False
+            dry += (window.keep_to - window.keep_from) / SAMPLE_RATE
+        return True
+
+    def _middle(self, size: int) -> Window:
+        """A window of a sound that goes on to both sides."""
+        return self._after(2 * windows.CONTEXT, final(2 * windows.CONTEXT), size)

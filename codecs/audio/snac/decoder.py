@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,7 +59,7 @@ class Decoder:
         self._choose = choose
         self._max_streams = max_streams
         self._pool: ThreadPoolExecutor | None = None
-        self._loading: asyncio.Future[Choice] | None = None
+        self._loading: asyncio.Future[tuple[Choice, float]] | None = None
         self._service: Service | None = None
         self._closed = False
 
@@ -67,7 +68,7 @@ class Decoder:
         """What runs, and why, for a person."""
         if self._loading is None or not self._loading.done() or self._loading.exception() is not None:
             return "not started"
-        return str(self._loading.result())
+        return str(self._loading.result()[0])
 
     @property
     def stats(self) -> Stats:
@@ -88,15 +89,18 @@ class Decoder:
         # Whoever cancels a start does not stop the thread; `close` waits for it.
         await asyncio.wait([self._loading])
         try:
-            backend = self._loading.result().backend
+            choice, pace = self._loading.result()
         except BaseException:
             self._pool.shutdown(wait=True)
             raise
         if self._closed:
             raise DecoderClosed("the decoder was closed")
         self._pool.shutdown(wait=True)
+        backend = choice.backend
         self._pool = ThreadPoolExecutor(backend.workers, thread_name_prefix="snac")
-        self._service = Service(backend, self._pool, exact=self._options.exact, max_streams=self._max_streams)
+        self._service = Service(
+            backend, self._pool, exact=self._options.exact, max_streams=self._max_streams, pace=pace
+        )
 
     def open(self, seed: int = 0) -> Stream:
         """A stream with the noise of ``seed``, any integer: equal codes and seeds give equal samples.
@@ -117,23 +121,26 @@ class Decoder:
             return
         await asyncio.wait([self._loading])
         if self._loading.exception() is None:
-            await asyncio.get_running_loop().run_in_executor(pool, self._loading.result().backend.close)
+            await asyncio.get_running_loop().run_in_executor(pool, self._loading.result()[0].backend.close)
         # Every thread is idle by now, so joining them takes no time.
         pool.shutdown(wait=True)
 
 
-def _load(choose: Callable[[Options], Choice], options: Options) -> Choice:
+def _load(choose: Callable[[Options], Choice], options: Options) -> tuple[Choice, float]:
     choice = choose(options)
-    _warm_up(choice.backend)
-    return choice
+    return choice, _warm_up(choice.backend)
 
 
-def _warm_up(backend: Backend) -> None:
-    """What a stream begins with, and the longest that comes later: whatever grows at first has grown then."""
+def _warm_up(backend: Backend) -> float:
+    """What a stream begins with, and the longest that comes later: whatever grows at first has grown then. Gives the
+    seconds that a frame of work takes once it is warm, by which the very first stream is judged."""
     longest = backend.sizes[-1]
-    for window in (
-        inner(0, final(3), 3, backend.widths),
-        inner(final(9), final(9 + longest), 9 + longest, backend.widths),
-    ):
+    first = inner(0, final(3), 3, backend.widths)
+    spent = 0.0
+    for window in (first, inner(final(9), final(9 + longest), 9 + longest, backend.widths), first):
         codes = bytes(2 * FRAME_CODES * window.shape.frames)
-        backend.decode(batch_of(window.shape, [codes], [stage_keys(0)], [window.start]))
+        batch = batch_of(window.shape, [codes], [stage_keys(0)], [window.start])
+        began = time.perf_counter()
+        backend.decode(batch)
+        spent = time.perf_counter() - began
+    return spent / first.shape.work

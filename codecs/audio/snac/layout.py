@@ -7,6 +7,7 @@ strides: ``snac_24khz``'s config.json; layers: ``snac/layers.py`` 1.2.1.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 SAMPLE_RATE = 24_000
@@ -40,6 +41,7 @@ class Needs(NamedTuple):
     latents: tuple[int, int]
 
 
+@lru_cache(maxsize=1024)
 def needs(start: int, stop: int) -> Needs:
     """Follow samples ``start`` to ``stop`` back through the decoder. Negative numbers lie before the sound."""
     span = _widened((start, stop), _KERNEL_REACH)

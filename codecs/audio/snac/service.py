@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from audio.snac.backend import Backend, batch_of
 from audio.snac.course import Course
 from audio.snac.errors import DecodeFailed, DecoderBusy, DecoderClosed
-from audio.snac.layout import FRAME_SAMPLES
 from audio.snac.scheduler import Scheduler
 from audio.snac.stream import Stream
 from audio.snac.window import Window
@@ -33,8 +32,6 @@ _SLACK = 0.02
 _MOST_LEAD = 0.5
 _FORGETTING = 0.9
 _LEARNING = 0.2
-_CONTEXT_COST = 1.4
-"""What a window's context costs to decode, in frames: five of the first stage, half a one of the others."""
 
 Taken: TypeAlias = list[tuple[Stream, Window]]
 Decoded: TypeAlias = list[NDArray[np.float32]]
@@ -59,9 +56,12 @@ class Stats:
 
 
 class Service:
-    """Belongs to the loop that it is made on. ``executor`` has a thread for each of ``backend.workers``."""
+    """Belongs to the loop that it is made on. ``executor`` has a thread for each of ``backend.workers``. ``pace``:
+    seconds that a frame of work takes (see ``Shape.work``), as far as is known; it is learnt from there."""
 
-    def __init__(self, backend: Backend, executor: Executor, *, exact: bool = True, max_streams: int = 1024) -> None:
+    def __init__(
+        self, backend: Backend, executor: Executor, *, exact: bool = True, max_streams: int = 1024, pace: float = 0.0
+    ) -> None:
         self.stats = Stats()
         self._backend = backend
         self._executor = executor
@@ -73,7 +73,7 @@ class Service:
         self._jobs: set[asyncio.Future[Decoded]] = set()
         self._dispatching = False
         self._spent = 0.0
-        self._pace = 0.0
+        self._pace = pace
         self._closed = False
         self.now = self._loop.time
 
@@ -171,8 +171,7 @@ class Service:
     def _measure(self, spent: float, window: Window) -> None:
         self.stats.busy += spent
         self._spent = max(spent, self._spent * _FORGETTING)
-        pace = spent / ((window.keep_to - window.keep_from) / FRAME_SAMPLES + _CONTEXT_COST)
-        self._pace += (pace - self._pace) * _LEARNING
+        self._pace += (spent / window.shape.work - self._pace) * _LEARNING
 
     def _deliver(self, stream: Stream, window: Window, samples: NDArray[np.float32], now: float) -> None:
         stream.course.deliver(window, now)

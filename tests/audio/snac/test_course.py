@@ -32,7 +32,9 @@ def delivered(course: Course, now: float, lead: float = LEAD) -> Window:
     return window
 
 
-def run(course: Course, arrivals: list[float], *, decoding: float = 0.0, lead: float = LEAD) -> Iterator[Window]:
+def run(
+    course: Course, arrivals: list[float], *, decoding: float = 0.0, lead: float = LEAD, pace: float = 0.0
+) -> Iterator[Window]:
     """Play a stream to its end: each window as soon as the course has it, ``decoding`` seconds each."""
     now = arrivals[0]
     for at, arrival in enumerate(arrivals):
@@ -42,7 +44,7 @@ def run(course: Course, arrivals: list[float], *, decoding: float = 0.0, lead: f
             course.finish()
         following = arrivals[at + 1] if at + 1 < len(arrivals) else float("inf")
         while now < following:
-            window = course.next(now, lead)
+            window = course.next(now, lead, pace)
             if window is None:
                 due = course.due(lead)
                 if due is None or due >= following:
@@ -185,14 +187,20 @@ def test_after_a_gap_the_deadline_counts_from_the_sound_that_ended_it() -> None:
 ARRIVALS = st.lists(st.floats(0, 0.2), min_size=1, max_size=60)
 
 
-@given(ARRIVALS, st.booleans(), st.sampled_from([(SIZES, ()), (POWERS, WIDTHS), ((1,), ())]), st.floats(0, 0.3))
+@given(
+    ARRIVALS,
+    st.booleans(),
+    st.sampled_from([(SIZES, ()), (POWERS, WIDTHS), ((1,), ())]),
+    st.floats(0, 0.3),
+    st.floats(0, 0.3),
+)
 def test_pieces_join_without_a_gap_from_the_first_sample_to_the_last(
-    intervals: list[float], exact: bool, grid: tuple[tuple[int, ...], tuple[int, ...]], decoding: float
+    intervals: list[float], exact: bool, grid: tuple[tuple[int, ...], tuple[int, ...]], decoding: float, pace: float
 ) -> None:
     arrivals = [sum(intervals[:at]) for at in range(len(intervals))]
     course = Course(*grid, exact=exact)
     position = 0
-    for window in run(course, arrivals, decoding=decoding):
+    for window in run(course, arrivals, decoding=decoding, pace=pace):
         assert window.keep_from == position
         assert window.keep_to > position
         assert course.oldest <= window.start
@@ -227,3 +235,79 @@ def test_frames_that_come_faster_than_they_are_heard_never_leave_the_listener_dr
     arrivals = [index * interval for index in range(200)]
     began = [course.deadline - course.delivered / SAMPLE_RATE for _ in run(course, arrivals, decoding=0.01, lead=0.05)]
     assert began == pytest.approx([began[0]] * len(began))
+
+
+def gaps(course: Course, arrivals: list[float], cost: float) -> list[float]:
+    """Seconds that the listener waits between windows, where each takes ``cost`` for each frame of its work."""
+    now, found = 0.0, []
+    waiting = list(arrivals)
+    while not course.done:
+        while waiting and waiting[0] <= now:
+            course.push(waiting.pop(0))
+        if not waiting:
+            course.finish()
+        window = course.next(now, LEAD + 6 * cost, cost)
+        if window is None:
+            due = course.due(LEAD + 6 * cost)
+            now = min([max(now, one) for one in (due, waiting[0] if waiting else None) if one is not None])
+            continue
+        now += cost * window.shape.work
+        if course.delivered:
+            found.append(max(0.0, now - course.deadline))
+        course.deliver(window, now)
+    return found
+
+
+@pytest.mark.parametrize("interval", [0.0, 0.012, 0.03, 0.042, 0.056, 0.07, FRAME / 1.05])
+@pytest.mark.parametrize("cost", [0.005, 0.018, 0.025, 0.03, 0.037, 0.044, 0.055])
+def test_a_slow_processor_that_is_fast_enough_leaves_no_gap(interval: float, cost: float) -> None:
+    """Milliseconds of a whole decode's frame; at 85 it would be no faster than the sound."""
+    arrivals = [index * interval for index in range(60)]
+    assert max(gaps(Course(SIZES), arrivals, cost)) < 1e-9
+
+
+@pytest.mark.parametrize("cost", [0.005, 0.018, 0.025, 0.03, 0.037, 0.044, 0.055])
+def test_nor_does_the_fast_first_piece_where_the_frames_come_in_time(cost: float) -> None:
+    arrivals = [index * 0.03 for index in range(60)]
+    assert max(gaps(Course(SIZES, exact=False), arrivals, cost)) < 1e-9
+
+
+@pytest.mark.parametrize("cost", [0.0, 0.018, 0.03, 0.044, 0.055, 0.5])
+@pytest.mark.parametrize("frames", range(1, 9))
+def test_however_slow_the_processor_a_short_utterance_comes_to_its_end(frames: int, cost: float) -> None:
+    for exact in (True, False):
+        course, now = fed(frames, exact=exact)
+        course.finish()
+        while (window := course.next(now, LEAD, cost)) is not None:
+            course.deliver(window, now)
+        assert course.done
+
+
+def test_a_fast_processor_still_begins_with_three_frames() -> None:
+    for interval in (0.0, 0.03, 0.042):
+        course, now = fed(3, interval=interval)
+        window = course.next(now, LEAD, pace=0.018)
+        assert window is not None
+        assert window.keep_to == 1344
+
+
+def test_the_slower_the_processor_the_longer_the_first_piece() -> None:
+    course, now = fed(40, interval=0.0)
+    firsts = []
+    for cost in (0.018, 0.03, 0.044, 0.055, 0.5):
+        window = course.next(now, LEAD, cost)
+        assert window is not None
+        firsts.append(window.keep_to)
+    assert firsts == [1344, 3392, 3392, 7488, 7488]
+
+
+def test_a_piece_is_no_longer_than_can_be_decoded_before_it_is_wanted() -> None:
+    course, now = fed(40)
+    delivered(course, now)
+    window = course.next(now, LEAD, pace=0.025)
+    assert window is not None
+    assert window.keep_to == final(4)
+    # Too late for any: then the longest costs least.
+    late = course.next(course.deadline, LEAD, pace=0.025)
+    assert late is not None
+    assert late.keep_to == final(5)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from audio.snac import Decoder, DecoderClosed, WeightsMissing
+from audio.snac.backend import Batch
 from audio.snac.choice import Choice, Options
 from tests.audio.snac.fake_backend import FakeBackend, frame
 from tests.support.virtual_time import outcome, virtual_time
@@ -37,6 +41,23 @@ async def test_the_backend_is_warm_before_the_first_stream() -> None:
     decoder = made_of(backend)
     await decoder.start()
     assert {batch.shape.frames for batch in backend.batches} == {3, 13}
+    await decoder.close()
+
+
+@virtual_time
+async def test_how_fast_it_is_is_known_before_the_first_stream() -> None:
+    class Slow(FakeBackend):
+        def decode(self, batch: Batch) -> NDArray[np.float32]:
+            # This is the work, of which three frames take 1.3 frames' worth.
+            time.sleep(0.06)
+            return super().decode(batch)
+
+    decoder = made_of(Slow())
+    await decoder.start()
+    async with decoder.open() as stream:
+        for _ in range(12):
+            stream.push(frame(1))
+        assert len(await stream.get() or b"") > 2 * 1344
     await decoder.close()
 
 

@@ -20,9 +20,11 @@ from tests.support.virtual_time import outcome, settle, virtual_time
 
 
 @asynccontextmanager
-async def serving(backend: FakeBackend, *, exact: bool = True, max_streams: int = 100) -> AsyncIterator[Service]:
+async def serving(
+    backend: FakeBackend, *, exact: bool = True, max_streams: int = 100, pace: float = 0.0
+) -> AsyncIterator[Service]:
     pool = ThreadPoolExecutor(backend.workers, thread_name_prefix="snac-test")
-    service = Service(backend, pool, exact=exact, max_streams=max_streams)
+    service = Service(backend, pool, exact=exact, max_streams=max_streams, pace=pace)
     try:
         yield service
     finally:
@@ -76,6 +78,14 @@ async def test_less_than_a_full_piece_goes_when_the_listener_would_run_dry() -> 
         assert len(await stream.samples()) == 2048
         waited = asyncio.get_running_loop().time() - began
         assert 0.03 < waited < 1344 / 24000
+
+
+@virtual_time
+async def test_the_very_first_stream_of_a_slow_processor_begins_with_more() -> None:
+    for pace, first in ((0.0, 1344), (0.03, 3392)):
+        async with serving(FakeBackend(), pace=pace) as service, service.open(0) as stream:
+            push(stream, *range(9))
+            assert len(await stream.samples()) == first
 
 
 @virtual_time
