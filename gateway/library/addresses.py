@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 LONGEST_URL = 2048
@@ -36,6 +37,9 @@ _GLOBAL = IPv6Network("2000::/3")
 """All that is given out of IPv6. Beyond it are loopback, link-local, private and multicast addresses, and those that
 stand for one of IPv4: mapped, compatible and translated (NAT64) ones."""
 
+_NOBODYS = ("192.0.2.1", "2001:db8::1")
+"""Of documentation, in IPv4 and in IPv6."""
+
 
 def is_public(address: str) -> bool:
     """Whether anybody may be asked there. Of what is no address in its usual form, the answer is no."""
@@ -46,6 +50,22 @@ def is_public(address: str) -> bool:
     if found.version == 6 and (found.scope_id is not None or found not in _GLOBAL):
         return False
     return not any(found in network for network in _PRIVATE if _fits(network, found.version))
+
+
+def is_ours(address: str) -> bool:
+    """Whether this machine has what ``is_public`` takes for an address: what a firewall keeps from the internet, it does
+    not keep from the machine itself."""
+    # Some machines may bind to any address, so that they can take over that of another.
+    return _binds(address) and not _binds(_NOBODYS[":" in address])
+
+
+def _binds(address: str) -> bool:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as made:
+            made.bind((address, 0))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _fits(network: IPv4Network | IPv6Network, version: int) -> bool:

@@ -20,7 +20,7 @@ from ipaddress import ip_address
 from yarl import URL
 
 from gateway.errors import BadUrl
-from gateway.library.addresses import LONGEST_URL, is_public
+from gateway.library.addresses import LONGEST_URL, is_ours, is_public
 from gateway.library.exchange import BrokenOff, Exchange, NotHttp
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Fetcher:
         seconds: float = 15.0,
         ports: Collection[int] = (80, 443),
         look_up: LookUp = look_up,
-        allowed: Callable[[str], bool] = is_public,
+        allowed: Callable[[str], bool] = lambda address: is_public(address) and not is_ours(address),
         tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
         self._most = most

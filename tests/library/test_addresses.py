@@ -1,6 +1,7 @@
 import pytest
 
-from gateway.library.addresses import is_public
+from gateway.library import addresses as module
+from gateway.library.addresses import is_ours, is_public
 
 PRIVATE = """
 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.100.100.200 127.0.0.1 127.255.255.254 168.63.129.16 169.254.0.1
@@ -42,3 +43,18 @@ def test_the_internet_is_public(address: str) -> None:
 @pytest.mark.parametrize("address", NONE)
 def test_what_is_no_plain_address_is_not_public(address: str) -> None:
     assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "0.0.0.0"])
+def test_this_machine_knows_its_own_addresses(address: str) -> None:
+    assert is_ours(address)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.77", "203.0.113.9", "2001:db8::77", "ff02::77:77"])
+def test_those_of_others_are_not_its_own(address: str) -> None:
+    assert not is_ours(address)
+
+
+def test_where_any_address_can_be_bound_to_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_binds", lambda address: True)
+    assert not is_ours("127.0.0.1")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import BadUrl
+from gateway.library import fetch as module
 from gateway.library.addresses import LONGEST_URL
 from gateway.library.fetch import MAX_REDIRECTS, Fetcher
 from tests.support.web_server import (
@@ -292,6 +293,15 @@ async def test_a_fetch_that_is_cancelled_leaves_no_connection(web: WebServer) ->
         task.cancel()
         await asyncio.wait([task])
         await web.quiet()
+
+
+async def test_a_public_address_of_this_machine_is_not_asked(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "is_public", lambda address: True)
+    fetcher = Fetcher(MOST, ports=(web.port,), look_up=Names())
+    for url in (web.url("/clip.wav"), web.url("/clip.wav", "127.0.0.1")):
+        assert "public address" in await refused(fetcher, url)
+    assert web.asked == []
+    await fetcher.close()
 
 
 async def test_names_are_looked_up_as_this_machine_does() -> None:
