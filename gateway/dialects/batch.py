@@ -56,9 +56,13 @@ async def run(
                 return
             await order.finished(index, await _outcome(make, job))
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(AT_ONCE, len(jobs))):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(AT_ONCE, len(jobs))):
+                group.create_task(work())
+    except ExceptionGroup as errors:
+        # Who waits for it knows what one error means: a listener that is gone is no failure of the gateway.
+        raise errors.exceptions[0] from None
 
 
 class _Room:

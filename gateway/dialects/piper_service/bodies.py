@@ -86,4 +86,6 @@ class VoicesAnswer(BaseModel):
 
 
 class PongAnswer(BaseModel):
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     status: Literal["pong"] = "pong"

@@ -15,7 +15,7 @@ CacheStatus = Literal["hit", "miss"]
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_serialization_defaults_required=True)
 
 
 # ---- sound

@@ -51,7 +51,9 @@ def routes(door: Door, prefix: str) -> list[BaseRoute]:
 
 
 def _listed(body: CustomVoiceBatchBody) -> list[Wanted]:
-    rows = batch.rows(body.texts, languages=body.languages, speakers=body.speakers, instructs=body.instructs)
+    # An empty list of instructions is none, as with the earlier server.
+    instructs = body.instructs or None
+    rows = batch.rows(body.texts, languages=body.languages, speakers=body.speakers, instructs=instructs)
     return [
         Wanted(text, language or AUTO, speaker, instruct, body.speed) for text, (language, speaker, instruct) in rows
     ]

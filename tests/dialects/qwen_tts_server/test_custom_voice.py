@@ -314,6 +314,12 @@ async def test_a_batch_has_an_instruction_for_each_text() -> None:
     assert sorted(found) == [("A.", "Calm", 1.5), ("B.", None, 1.5)]
 
 
+async def test_an_empty_list_of_instructions_is_none() -> None:
+    async with serving(engines=[Qwen()]) as served:
+        answer = await post(served, BATCH, {"texts": ["A.", "B."], "instructs": []})
+    assert (answer.status_code, answer.json()["errors"]) == (200, [None, None])
+
+
 # ---- errors
 
 
@@ -525,3 +531,19 @@ async def test_what_is_spoken_is_counted_by_engine_and_api() -> None:
         assert counted._value.get() == 3
         await post(served, BATCH, {"texts": ["..."]})
         assert served.gateway.metrics.errors.labels("qwen_tts_server", "nothing_to_speak")._value.get() == 1
+
+
+async def test_a_listener_that_takes_nothing_of_a_batch_is_given_up_and_no_failure_of_the_gateway() -> None:
+    engine = Qwen()
+    engine.otherwise(Say(sound(60_000)))
+    async with serving(engines=[engine], send_timeout=0.1) as served:
+        body = json.dumps({"texts": ["Hello."] * 4}).encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1024)
+        writer.write(b"POST %b HTTP/1.1\r\nhost: test\r\n" % BATCH.encode())
+        writer.write(b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        await reader.readuntil(b'{"audios":[')
+        writer.transport.pause_reading()
+        await until(lambda: not served.server.server_state.tasks)
+        writer.transport.abort()
+        counted = [sample for metric in served.gateway.metrics.errors.collect() for sample in metric.samples]
+    assert [sample for sample in counted if sample.labels.get("code") == "internal"] == []
