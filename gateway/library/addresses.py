@@ -53,8 +53,8 @@ def is_public(address: str) -> bool:
 
 
 def is_ours(address: str) -> bool:
-    """Whether this machine has what ``is_public`` takes for an address: what a firewall keeps from the internet, it does
-    not keep from the machine itself."""
+    """Whether this machine has what ``is_public`` takes for an address: what a firewall keeps from the internet, it
+    does not keep from the machine itself."""
     # Some machines may bind to any address, so that they can take over that of another.
     return _binds(address) and not _binds(_NOBODYS[":" in address])
 
