@@ -32,18 +32,25 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway = gateway
         self._drain: asyncio.Task[None] | None = None
+        self._loading: asyncio.AbstractEventLoop | None = None
+        """The loop, while engines may still be loading."""
+        self._closing: asyncio.Task[None] | None = None
         self.on_ready: Callable[[str], None] | None = None
         """Called once with the gateway's address, when it takes requests."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loading = asyncio.get_running_loop()
         await super().startup(sockets)
+        self._loading = None
         # What has been loaded by now stays: collections of the oldest generation need not look at it again.
         gc.collect()
         gc.freeze()
-        if self.on_ready is not None and sockets:
+        if self.on_ready is not None and sockets and not self.should_exit:
             self.on_ready(address(sockets[0]))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._closing is not None:
+            await asyncio.wait([self._closing])
         self._drain = asyncio.create_task(self._gateway.drain())
         await asyncio.wait([self._drain])
         if not self._drain.cancelled():
@@ -57,6 +64,13 @@ class Server(uvicorn.Server):
             self._drain.get_loop().call_soon_threadsafe(self._drain.cancel)
         else:
             super().handle_exit(sig, frame)
+            if self._loading is not None:
+                self._loading.call_soon_threadsafe(self._load_no_more)
+
+    def _load_no_more(self) -> None:
+        """A model may load for minutes, and nobody is going to use it."""
+        if self._closing is None and self._loading is not None:
+            self._closing = asyncio.create_task(self._gateway.providers.close())
 
 
 def listen(host: str, port: int, send_timeout: float = 10.0) -> socket.socket:
