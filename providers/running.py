@@ -118,6 +118,8 @@ class Engine:
         self._load_s: float | None = None
         self._memory: int | None = None
         self._closed = False
+        self._given_up = False
+        """It did not end when it was closed."""
 
     @property
     def id(self) -> str:
@@ -221,6 +223,8 @@ class Engine:
 
     async def close(self) -> None:
         """Close the provider, if there is one. What it raises is logged, and it is not waited for for ever."""
+        if self._given_up:
+            return
         self._closed = True
         self._stop_timer()
         self.state, self._error = State.FAILED, EngineUnavailable(f"engine {self.id!r} is closed")
@@ -228,7 +232,7 @@ class Engine:
         if (changing := self._changing) is not None:
             changing.cancel()
             await asyncio.wait([changing], timeout=_LONGEST_CLOSE)
-        await self._close_provider()
+        self._given_up = not await self._close_provider()
 
     # ---- changes, one at a time
 

@@ -329,9 +329,12 @@ async def test_a_close_that_hangs_is_not_waited_for_for_ever(caplog: pytest.LogC
         async def close(self) -> None:
             await asyncio.Event().wait()
 
-    async with running(Stuck(), preload=None):
-        pass
-    assert "did not close within" in caplog.text
+    loop = asyncio.get_running_loop()
+    async with running(Stuck(), preload=None) as engine:
+        began = loop.time()
+        await engine.close()
+        assert "did not close within" in caplog.text
+    assert loop.time() - began == pytest.approx(10.0)
 
 
 @virtual_time
