@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 XTTS = "xtts"
 _XTTS_RATE, _USUAL_RATE = 24_000, 22_050
+_RATES = range(4_000, 192_001)
 _NAME = re.compile(r"tts_models(?:/[\w.-]+){3}")
 _CHECKPOINTS = ("model.pth", "model_file.pth", "best_model.pth")
 _SPEAKER_FILES = ("speakers_file", "speaker_ids_file", "d_vector_file")
@@ -51,6 +52,11 @@ class Source:
             return fetched(self.given)
         path = Path(self.given).expanduser()
         return path if path.exists() else None
+
+    def look(self) -> None:
+        """Forget what was found: where nothing was, something may lie now."""
+        for name in ("path", "config"):
+            self.__dict__.pop(name, None)
 
     @property
     def checkpoint(self) -> Path | None:
@@ -84,16 +90,18 @@ class Source:
     @property
     def rate(self) -> int:
         """Hz."""
-        audio = self.config.get("audio") or {}
+        audio = self._section("audio")
         usual = _XTTS_RATE if self.kind == XTTS else _USUAL_RATE
-        return int(audio.get("output_sample_rate") or audio.get("sample_rate") or usual)
+        said = audio.get("output_sample_rate") or audio.get("sample_rate")
+        # What makes no sense is said when it is loaded.
+        return said if isinstance(said, int) and said in _RATES else usual
 
     @property
     def speakers(self) -> list[str]:
         """Their names; none where it has one voice."""
         if self.kind == XTTS:
             return _names(self._folder / "speakers_xtts.pth")
-        arguments = self.config.get("model_args") or {}
+        arguments = self._section("model_args")
         given = self.config.get("speakers")
         if isinstance(given, list) and given:
             return [str(name) for name in given]
@@ -108,6 +116,10 @@ class Source:
         said = self.given.split("/")[1] if self.named else self.config.get("phoneme_language") or ""
         tag = str(said).replace("_", "-")
         return tag if re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]+)*", tag) else "und"
+
+    def _section(self, name: str) -> Mapping[str, Any]:
+        found = self.config.get(name)
+        return found if isinstance(found, dict) else {}
 
     @property
     def _folder(self) -> Path:
@@ -133,7 +145,10 @@ def speakers(sources: Iterable[Source], default: str | None = None) -> dict[str,
     """By the voice's id, the ``default`` first."""
     found: dict[str, Speaker] = {}
     for source in sources:
-        for name in source.speakers or (None,):
+        # A model that is yet to be fetched has one voice, as far as is known, and one of a single speaker. An XTTS has
+        # those in a file beside it, or those of clips alone.
+        silent = source.kind == XTTS and source.path is not None
+        for name in source.speakers or (() if silent else (None,)):
             title = source.id if name is None else name.strip()
             voice = Voice(source.id if name is None else f"{source.id}:{title}", title, source.language, source.rate)
             found[voice.id] = Speaker(voice, source, name)
@@ -155,10 +170,20 @@ def listed(name: str) -> Mapping[str, Any]:
     return {}
 
 
+def agreed(name: str) -> bool:
+    """Whether somebody has agreed to its licence before, on the terminal."""
+    return (_home(name) / "tos_agreed.txt").exists()
+
+
+def _home(name: str) -> Path:
+    """Where Coqui keeps a model of its list."""
+    home = os.environ.get("TTS_HOME") or os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home, "tts", name.replace("/", "--"))
+
+
 def fetched(name: str) -> Path | None:
     """Where a model of Coqui's list lies, if it was fetched before."""
-    home = os.environ.get("TTS_HOME") or os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    folder = Path(home, "tts", name.replace("/", "--"))
+    folder = _home(name)
     if (folder / "config.json").is_file():
         return folder
     repository = listed(name).get("repo_id")

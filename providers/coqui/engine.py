@@ -21,6 +21,7 @@ from providers.base import (
     Clip,
     EngineUnavailable,
     PcmChunk,
+    ProviderError,
     Segment,
     UnknownVoice,
     Voice,
@@ -57,7 +58,7 @@ class Coqui:
 
     def __init__(self, settings: CoquiSettings | None = None) -> None:
         self.settings = settings or read()
-        self._sources = [Source(given) for given in self.settings.models]
+        self._sources = [Source(given) for given in dict.fromkeys(self.settings.models)]
         self._speakers = speakers(self._sources, self.settings.voice)
         self._where = ""
         self._models: dict[Source, Instances[Model]] = {
@@ -91,21 +92,35 @@ class Coqui:
                 f"engine {self.id!r} has no model; name one in {PREFIX}MODELS, such as tts_models/en/ljspeech/vits"
             )
         self.lane.open()
+        try:
+            await self._warm_up()
+        except ProviderError as error:
+            # What was loaded is of no use to anybody, and whoever keeps the error would keep it with the traceback.
+            error.__context__ = None
+            await self.lane.close()
+            await self._forget()
+            raise error.with_traceback(None) from None
+
+    async def _warm_up(self) -> None:
         await self.lane.run(self._prepare)
         self._speakers = speakers(self._sources, self.settings.voice)
         if self.settings.voice not in (None, *self._speakers):
             raise EngineUnavailable(f"engine {self.id!r} has no voice {self.settings.voice!r}, its default voice")
         default = next(iter(self._speakers.values()), None)
         if default is None:
-            raise EngineUnavailable(f"engine {self.id!r} has no voice")
+            raise EngineUnavailable(
+                f"engine {self.id!r} has no voice; those of an XTTS are in speakers_xtts.pth, in the model's folder"
+            )
         async with aclosing(self.synthesize(Segment(_WARM_UP, default.voice))) as chunks:
             async for _ in chunks:
                 pass
 
     async def close(self) -> None:
         await self.lane.close()
-        if not any(instances.made for instances in self._models.values()):
-            return
+        if any(instances.made for instances in self._models.values()):
+            await self._forget()
+
+    async def _forget(self) -> None:
         # Whoever forgets a model of gigabytes may take a while.
         releasing = Lane(1, f"{self.id}-release")
         try:
@@ -115,6 +130,12 @@ class Coqui:
 
     def _prepare(self) -> None:
         """What is needed to load a model. Blocking."""
+        names = [source.id for source in self._sources]
+        for name in names:
+            if names.count(name) > 1:
+                raise EngineUnavailable(
+                    f"two of the models in {PREFIX}MODELS are called {name!r}, and so would their voices be"
+                )
         torch_runtime.load(ENGINE, INSTALL, "TTS")
         torch_runtime.use_threads(self.settings.threads)
         self._where = torch_runtime.device(self.id, self.settings.device)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from providers import torch_runtime
-from providers.base import Clip, EngineUnavailable
-from providers.coqui.catalogue import XTTS, Source, listed
-from providers.coqui.parts import parts
+from providers.base import Clip, EngineFailed, EngineUnavailable
+from providers.coqui.catalogue import XTTS, Source, agreed, listed
+from providers.coqui.reader import Reader
 from providers.coqui.settings import CoquiSettings
 from providers.prompts import Shape, Unpacked
 
@@ -25,8 +25,6 @@ INSTALL = "pip install 'voxwire[coqui]'"
 
 Floats = NDArray[np.float32]
 
-_LONGEST_PART = 200
-"""Characters, for languages in which the model would take more: the longer, the later its tone wanders off."""
 _LATENTS = 256
 """Of a voice, at most; there are 32."""
 
@@ -73,29 +71,34 @@ def load(source: Source, settings: CoquiSettings, where: str) -> Model:
 
 def fetch(source: Source, settings: CoquiSettings) -> None:
     """See that it is there, without loading it. Raises ``EngineUnavailable``."""
+    source.look()
+    _agree(source, settings)
     if source.path is not None:
         return
     if not source.named:
         raise EngineUnavailable(
             f"engine {ENGINE!r} finds no model {source.id!r}: no file, no folder, no name of Coqui's"
         )
-    if listed(source.given).get("tos_required"):
-        if not settings.tos_agreed:
-            # Coqui would ask on the terminal.
-            raise EngineUnavailable(
-                f"the model {source.id!r} is for those who agree to its licence, https://tts-hub.github.io/cpml; "
-                "whoever does sets COQUI_TOS_AGREED=1"
-            )
-        os.environ["COQUI_TOS_AGREED"] = "1"
     manage: Any = torch_runtime.load(ENGINE, INSTALL, "TTS.utils.manage")
     try:
         manage.ModelManager(progress_bar=False).download_model(source.given)
     except Exception as error:
         log.warning("the Coqui model %s cannot be fetched: %s: %s", source.given, type(error).__name__, error)
         raise EngineUnavailable(f"engine {ENGINE!r} cannot fetch its model {source.id!r}") from error
-    # Where it lies is known now.
-    for name in ("path", "config"):
-        source.__dict__.pop(name, None)
+    source.look()
+
+
+def _agree(source: Source, settings: CoquiSettings) -> None:
+    """To a licence, where it has one that asks for it. Coqui looks whenever it loads such a model by its name, and asks
+    on the terminal where nothing is said. Raises ``EngineUnavailable``."""
+    if not source.named or not listed(source.given).get("tos_required") or agreed(source.given):
+        return
+    if not settings.tos_agreed:
+        raise EngineUnavailable(
+            f"the model {source.id!r} is for those who agree to its licence, https://tts-hub.github.io/cpml; "
+            "whoever does sets COQUI_TOS_AGREED=1"
+        )
+    os.environ["COQUI_TOS_AGREED"] = "1"
 
 
 class Whole:
@@ -149,16 +152,14 @@ class Xtts:
         self._model = synthesizer.tts_model
         self._config = self._model.config
         self._chunk = settings.chunk
+        self._reader = Reader(self._model.tokenizer, self._model.args.gpt_max_text_tokens)
         decoder = self._model.hifigan_decoder
         self._tail = decoder.waveform_decoder = Tail(decoder.waveform_decoder, int(decoder.output_hop_length))
         self.rate = int(synthesizer.output_sample_rate)
 
     def sentences(self, text: str, manner: Manner) -> Sequence[str]:
         """In parts that are no longer than the model was taught."""
-        limits = self._model.tokenizer.char_limits
-        limit = limits.get(self._language(manner.language).partition("-")[0], _LONGEST_PART)
-        # Square brackets are how its tokens are written.
-        return list(parts(text.replace("[", "(").replace("]", ")"), min(_LONGEST_PART, limit)))
+        return list(self._reader.parts(text, self._language(manner.language).partition("-")[0]))
 
     def sound(self, sentence: str, manner: Manner) -> Iterator[Floats]:
         latent, embedding = self._voice(manner)
@@ -173,9 +174,15 @@ class Xtts:
             speed=manner.speed,
             **{**sampling, **manner.sampling},
         )
-        for piece in pieces:
-            if piece.numel():
-                yield piece.float().cpu().numpy()
+        try:
+            for piece in pieces:
+                if piece.numel():
+                    yield piece.float().cpu().numpy()
+        except ImportError as error:
+            language = self._language(manner.language).partition("-")[0]
+            raise EngineFailed(
+                f"engine {ENGINE!r} lacks a package for this language; run: pip install 'coqui-tts[{language}]'"
+            ) from error
 
     def clone(self, clip: Clip) -> tuple[Floats, Floats]:
         """The latents of its voice, as ``prompt`` takes them."""

@@ -106,10 +106,12 @@ class Qwen:
         self.lane.open()
         try:
             await self._warm_up()
-        except ProviderError:
-            # What is loaded is of no use to anybody.
-            await self.close()
-            raise
+        except ProviderError as error:
+            # What was loaded is of no use to anybody, and whoever keeps the error would keep it with the traceback.
+            error.__context__ = None
+            await self.lane.close()
+            await self._forget()
+            raise error.with_traceback(None) from None
 
     async def _warm_up(self) -> None:
         await self.lane.run(self._load)
@@ -126,8 +128,10 @@ class Qwen:
 
     async def close(self) -> None:
         await self.lane.close()
-        if not any(instances.made for instances in self._models.values()):
-            return
+        if any(instances.made for instances in self._models.values()):
+            await self._forget()
+
+    async def _forget(self) -> None:
         # Whoever forgets a model of gigabytes may take a while.
         releasing = Lane(1, f"{self.id}-release")
         try:

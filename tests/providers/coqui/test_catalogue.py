@@ -23,6 +23,23 @@ def ids(*sources: Source, default: str | None = None) -> list[str]:
     return list(speakers(sources, default))
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model": "vits", "audio": [], "model_args": 7, "speakers": {"a": 1}},
+        {"model": ["vits"], "audio": {"sample_rate": "fast"}},
+        {"model": "vits", "audio": {"sample_rate": -1}},
+        {"model": "vits", "audio": {"sample_rate": True}},
+        {"model": None, "phoneme_language": {}, "audio": None},
+    ],
+)
+def test_a_config_that_makes_no_sense_makes_no_trouble_before_it_is_loaded(
+    tmp_path: Path, config: dict[str, Any]
+) -> None:
+    source = model(tmp_path / "odd", **config)
+    assert (ids(source), source.rate) == (["odd"], 22050)
+
+
 def test_a_model_with_one_voice_is_called_by_its_folder(tmp_path: Path) -> None:
     source = model(tmp_path / "anna", model="vits", phoneme_language="de-de")
     [speaker] = speakers([source]).values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import shutil
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -21,6 +22,7 @@ from providers.base import (
     Clip,
     Cloning,
     Designing,
+    EngineBusy,
     EngineFailed,
     EngineUnavailable,
     Limited,
@@ -67,6 +69,10 @@ def trimmed(sound: Any, rate: int) -> bytes:
 
 def samples(pcm: bytes) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     return np.frombuffer(pcm, "<i2").astype(np.int32)
+
+
+def alive(kind: str) -> int:
+    return sum(type(found).__name__ == kind for found in gc.get_objects())
 
 
 def same(ours: bytes, reference: bytes) -> None:
@@ -194,13 +200,22 @@ async def test_a_text_in_several_sentences_is_said_in_turn(coqui_models: Path) -
         assert await speak(engine, "日本語です。") == b""
 
 
-async def test_no_text_spells_one_of_the_models_own_tokens(coqui_models: Path) -> None:
+async def test_a_text_is_what_xtts_can_read_and_a_language_that_lacks_a_package_names_it(
+    coqui_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from providers.coqui.model import Manner
+
+    def lacking(text: str, language: str) -> str:
+        raise ModuleNotFoundError("No module named 'cutlet'")
 
     async with started(coqui_models, "xtts") as engine:
         [model] = engine._models[engine._sources[0]]._idle
         assert model.sentences("a [en] b [STOP]", Manner(language="en")) == ["a (en) b (STOP)"]
         assert [len(part) for part in model.sentences("ha" * 90, Manner(language="ja-JP"))] == [71, 71, 38]
+        assert len(model.sentences("Call +49 30 901820, or " * 6 + "1234567.", Manner(language="en"))) > 1
+        monkeypatch.setattr(model._model.tokenizer, "preprocess_text", lacking)
+        with pytest.raises(EngineFailed, match=r"run: pip install 'coqui-tts\[ja\]'"):
+            await speak(engine, TEXT, language="ja-JP")
 
 
 async def test_a_promise_of_another_rate_is_kept(coqui_models: Path) -> None:
@@ -355,8 +370,118 @@ async def test_xtts_is_not_fetched_before_its_licence_is_agreed_to(monkeypatch: 
     await engine.close()
 
 
-async def test_a_voice_that_the_settings_name_must_be_there(coqui_models: Path) -> None:
+XTTS = "tts_models/multilingual/multi-dataset/xtts_v2"
+
+
+@pytest.fixture
+def kept_xtts(coqui_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An XTTS where Coqui keeps those that it has fetched; it finds it there as if it had it from the hub."""
+    from TTS.utils.manage import ModelManager
+
+    folder = tmp_path / "tts" / XTTS.replace("/", "--")
+    shutil.copytree(coqui_models / "xtts", folder)
+    monkeypatch.setenv("TTS_HOME", str(tmp_path))
+    # It goes on to the environment where it was agreed to.
+    monkeypatch.setenv("COQUI_TOS_AGREED", "")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asks on the terminal"))
+    monkeypatch.setattr(ModelManager, "_download_hf_model", lambda manager, item: folder)
+    return folder
+
+
+async def test_a_licence_is_asked_for_where_the_model_was_fetched_before_too(kept_xtts: Path) -> None:
+    engine = Coqui(CoquiSettings(_env_file=None, models=(XTTS,), tos_agreed=False, device="cpu"))
+    with pytest.raises(EngineUnavailable, match="COQUI_TOS_AGREED=1"):
+        await engine.start()
+    (kept_xtts / "tos_agreed.txt").write_text("I have read, understood and agreed to the Terms and Conditions.")
+    await engine.start()
+    await engine.close()
+
+
+async def test_a_licence_that_was_agreed_to_in_the_settings_is_not_asked_for_again(kept_xtts: Path) -> None:
+    engine = Coqui(CoquiSettings(_env_file=None, models=(XTTS,), tos_agreed=True, device="cpu"))
+    await engine.start()
+    assert [voice.id for voice in await engine.voices()] == ["xtts_v2:Ada Lovelace", "xtts_v2:Ben Bitdiddle"]
+    await engine.close()
+
+
+async def test_a_voice_that_the_settings_name_must_be_there_and_no_model_stays_loaded(coqui_models: Path) -> None:
     engine = engine_of(coqui_models, "vits", voice="vits:zoe")
     with pytest.raises(EngineUnavailable, match="no voice 'vits:zoe'"):
         await engine.start()
     await engine.close()
+
+
+async def test_an_engine_that_could_not_warm_up_gives_its_memory_back(
+    coqui_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from providers.coqui.model import Whole
+
+    def sound(model: Whole, sentence: str, manner: Any) -> Any:
+        raise EngineBusy("engine 'coqui' has no memory left now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Whole, "sound", sound)
+        engine = engine_of(coqui_models, "vits")
+        with pytest.raises(EngineBusy) as failed:
+            await engine.start()
+        # Whoever keeps the error does not keep what was loaded.
+        assert not alive("Synthesizer")
+    assert str(failed.value) == "engine 'coqui' has no memory left now"
+    await engine.start()
+    assert alive("Synthesizer") == 1
+    assert await speak(engine, TEXT)
+    await engine.close()
+
+
+async def test_a_model_that_comes_later_is_found_when_it_is_tried_again(coqui_models: Path, tmp_path: Path) -> None:
+    engine = engine_of(tmp_path, "vits")
+    with pytest.raises(EngineUnavailable, match="finds no model 'vits'"):
+        await engine.start()
+    shutil.copytree(coqui_models / "vits", tmp_path / "vits")
+    await engine.start()
+    assert [voice.id for voice in await engine.voices()] == ["vits:ada", "vits:ben", "vits:eva"]
+    await engine.close()
+
+
+async def test_an_xtts_without_speakers_has_no_voice_and_clones_all_the_same(
+    coqui_models: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(coqui_models / "xtts", tmp_path / "tuned")
+    (tmp_path / "tuned" / "speakers_xtts.pth").unlink()
+    alone = engine_of(tmp_path, "tuned")
+    with pytest.raises(EngineUnavailable, match=r"has no voice; those of an XTTS are in speakers_xtts\.pth"):
+        await alone.start()
+    await alone.close()
+    async with started(tmp_path, str(coqui_models / "vits"), "tuned") as engine:
+        assert [voice.id for voice in await engine.voices()] == ["vits:ada", "vits:ben", "vits:eva"]
+        assert (await engine.clone(clip(1.0))).prompt
+
+
+async def test_two_models_of_one_name_are_refused(coqui_models: Path, tmp_path: Path) -> None:
+    shutil.copytree(coqui_models / "vits", tmp_path / "vits")
+    engine = engine_of(coqui_models, "vits", str(tmp_path / "vits"))
+    with pytest.raises(EngineUnavailable, match="two of the models in VOXWIRE_COQUI_MODELS are called 'vits'"):
+        await engine.start()
+    await engine.close()
+    assert len(engine_of(coqui_models, "vits", "vits")._sources) == 1
+
+
+async def test_a_clip_of_any_length_makes_a_voice(coqui_models: Path) -> None:
+    async with started(coqui_models, "vits", "xtts") as engine:
+        for rate, seconds in ((8000, 1.0), (44100, 1.00005), (22050, 4.1), (48000, 6.3), (11025, 12.0001)):
+            wave = np.random.default_rng(3).normal(0, 3000, round(seconds * rate)).astype("<i2")
+            voice = await engine.clone(Clip(wave.tobytes(), rate))
+            assert voice.prompt is not None
+            latent = prompts.Unpacked("coqui", voice.prompt).array("latent", prompts.Shape([1, LATENTS, CHANNELS]))
+            assert np.isfinite(latent).all()
+
+
+async def test_a_temperature_may_be_written_as_a_whole_number(coqui_models: Path) -> None:
+    engine = engine_of(coqui_models, "xtts")
+    checked = engine.check({"temperature": 2, "top_p": 1, "top_k": 7, "repetition_penalty": 5})
+    assert {name: type(value) for name, value in checked.items()} == {
+        "temperature": float,
+        "top_p": float,
+        "top_k": int,
+        "repetition_penalty": float,
+    }

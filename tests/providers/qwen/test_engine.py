@@ -23,6 +23,7 @@ from providers.base import (
     Clip,
     Cloning,
     Designing,
+    EngineBusy,
     EngineFailed,
     EngineUnavailable,
     Limited,
@@ -88,6 +89,10 @@ def library(models: Path, kind: str) -> Any:
 def clip(seconds: float = 3.0, transcript: str | None = None) -> Clip:
     wave = np.random.default_rng(3).normal(0, 3000, int(seconds * 24000))
     return Clip(wave.astype("<i2").tobytes(), 24000, transcript)
+
+
+def alive(kind: str) -> int:
+    return sum(type(found).__name__ == kind for found in gc.get_objects())
 
 
 def same(ours: bytes, sound: Any) -> None:
@@ -249,6 +254,56 @@ async def test_a_slow_listener_holds_the_model_back(qwen_models: Path, count: Co
             await anext(chunks)
             taken = count.frames
             assert taken <= 2 + AHEAD + 1
+
+
+async def test_nothing_of_an_utterance_is_left_in_the_next_or_in_one_beside_it(
+    qwen_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("providers.lane.cores", lambda: 2)
+    # Without chance each text is one sound.
+    sampling = {"temperature": 0, "subtalker_temperature": 0, "max_tokens": 24}
+    async with started(qwen_models, "custom_voice", "base", width=2, first_frames=2) as engine:
+        cloned = await engine.clone(clip(transcript="What is said in the clip."))
+        asked = [("One of them.", (await engine.voices())[0]), ("Quite another, which is longer.", cloned)]
+        alone = [await speak(engine, text, voice, **sampling) for text, voice in asked]
+        assert alone[0] != alone[1]
+        for taken in (0, 1):
+            segment = Segment(TEXT, cloned, options=engine.check({"max_tokens": 500}))
+            async with aclosing(engine.synthesize(segment)) as chunks:
+                for _ in range(taken):
+                    await anext(chunks)
+            await engine.lane.idle()
+            together = await asyncio.gather(*(speak(engine, text, voice, **sampling) for text, voice in asked * 2))
+            for sound, reference in zip(together, alone * 2, strict=True):
+                assert samples(sound).size == samples(reference).size
+                assert np.abs(samples(sound) - samples(reference)).max() <= 4
+        for instances in engine._models.values():
+            assert not any(model._model.talker._forward_hooks for model in instances._idle)
+
+
+async def test_what_is_raised_while_a_model_speaks_ends_its_thread_and_frees_it(
+    qwen_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from providers.qwen.decoder import Decoding
+
+    async with started(qwen_models, "custom_voice", first_frames=2) as engine:
+        original, fed = Decoding.feed, 0
+
+        def feed(decoding: Decoding, frames: Any) -> Any:
+            nonlocal fed
+            fed += 1
+            if fed == 3:
+                raise RuntimeError("out of luck")
+            return original(decoding, frames)
+
+        monkeypatch.setattr(Decoding, "feed", feed)
+        with pytest.raises(EngineFailed):
+            await speak(engine, TEXT, temperature=2.0)
+        await engine.lane.idle()
+        assert not [thread for thread in threading.enumerate() if thread.name == "qwen-talker"]
+        [model] = engine._models["custom_voice"]._idle
+        assert not model._model.talker._forward_hooks
+        assert await speak(engine, TEXT, max_tokens=12)
 
 
 async def test_what_a_model_raises_is_the_segments_failure_alone(
@@ -476,6 +531,8 @@ async def test_a_model_that_is_none_is_named_without_its_path(qwen_models: Path,
     with pytest.raises(EngineUnavailable, match=reason) as refused:
         await engine.start()
     assert str(qwen_models) not in str(refused.value)
+    # Whoever keeps the error does not keep what was loaded.
+    assert not alive("Qwen3TTSForConditionalGeneration")
     await engine.close()
 
 
@@ -498,15 +555,17 @@ async def test_an_engine_that_could_not_warm_up_gives_its_memory_back_and_may_be
     from providers.qwen.model import Model
 
     def talk(model: Model, speech: Any, heard: Any) -> None:
-        raise RuntimeError
+        raise EngineBusy("engine 'qwen' has no memory left now")
 
     engine = Qwen(settings(qwen_models, "custom_voice", max_tokens=12))
     with monkeypatch.context() as patched:
         patched.setattr(Model, "talk", talk)
-        with pytest.raises(EngineFailed):
+        with pytest.raises(EngineBusy) as failed:
             await engine.start()
-        assert engine.detail is None
+        assert (engine.detail, alive("Qwen3TTSForConditionalGeneration")) == (None, 0)
+    assert str(failed.value) == "engine 'qwen' has no memory left now"
     await engine.start()
+    assert alive("Qwen3TTSForConditionalGeneration") == 1
     assert await speak(engine, TEXT)
     await engine.close()
 
