@@ -15,9 +15,9 @@ from providers.piper.parts import Parts, Reach, Reaches
 
 Floats = NDArray[np.float32]
 
-_WINDOWS = (16, 32, 64, 96)
+_WINDOWS = (10, 20, 40, 80, 96)
 """Frames of the first windows, and of all that follow: the first is made soon, and while one is heard there is time to
-make the next, also beside others. Longer ones would cost a tenth less, and keep others waiting for longer."""
+make the next, also beside seven others. Longer ones would cost a little less, and keep others waiting for longer."""
 _RUMP = 16
 """Frames that are no window of their own, and join the one before them."""
 _LONGEST_ID = 1000

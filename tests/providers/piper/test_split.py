@@ -41,10 +41,10 @@ def spoken(model: Model, sentence: Sentence) -> np.ndarray[Any, Any]:
 def test_windows_grow_and_leave_no_rump() -> None:
     assert windows(0) == []
     assert windows(3) == [(0, 3)]
-    assert windows(31) == [(0, 31)]
-    assert windows(32) == [(0, 16), (16, 32)]
-    assert windows(320) == [(0, 16), (16, 48), (48, 112), (112, 208), (208, 304), (304, 320)]
-    assert windows(319) == [(0, 16), (16, 48), (48, 112), (112, 208), (208, 319)]
+    assert windows(25) == [(0, 25)]
+    assert windows(26) == [(0, 10), (10, 26)]
+    assert windows(262) == [(0, 10), (10, 30), (30, 70), (70, 150), (150, 246), (246, 262)]
+    assert windows(261) == [(0, 10), (10, 30), (30, 70), (70, 150), (150, 261)]
 
 
 @pytest.mark.engines
