@@ -36,7 +36,7 @@ def voices(path: Path | None, default: str | None = None) -> dict[str, Voice]:
         return {}
     try:
         with zipfile.ZipFile(path) as archive:
-            names = sorted(Path(name).stem for name in archive.namelist() if name.endswith(".npy"))
+            names = sorted(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
     except (OSError, zipfile.BadZipFile) as error:
         log.warning("Kokoro's voices cannot be read: %s", error)
         return {}

@@ -26,6 +26,7 @@ from providers.base import (
 from providers.kokoro import catalogue
 from providers.kokoro.batches import batches
 from providers.kokoro.catalogue import RATE
+from providers.kokoro.phonemes import Phonemes
 from providers.kokoro.settings import PREFIX, KokoroSettings, read
 from providers.lane import Lane
 from providers.sound import Edges, to_pcm
@@ -55,6 +56,7 @@ class Kokoro:
         self.settings = settings or read()
         self._voices = catalogue.voices(self.settings.voices, self.settings.voice)
         self._model: Any = None
+        self._phonemes: Phonemes | None = None
         self._styles: dict[str, NDArray[np.float32]] = {}
         self.lane = Lane(self.settings.lane_width, self.id, max_waiting=self.settings.max_waiting)
 
@@ -72,15 +74,19 @@ class Kokoro:
         if self.settings.voice not in (None, *self._voices):
             raise EngineUnavailable(f"engine {self.id!r} has no voice {self.settings.voice!r}, its default voice")
         self.lane.open()
-        self._model = await self.lane.run(self._load)
+        self._model, self._phonemes = await self.lane.run(self._load)
         warm_up = Segment(_WARM_UP, next(iter(self._voices.values())))
-        async with aclosing(self.synthesize(warm_up)) as chunks:
-            async for _ in chunks:
-                pass
+        try:
+            async with aclosing(self.synthesize(warm_up)) as chunks:
+                async for _ in chunks:
+                    pass
+        except EngineFailed as error:
+            log.warning("Kokoro cannot speak: %r", error.__cause__)
+            raise EngineUnavailable(f"engine {self.id!r} cannot speak with the model and voices that it has") from error
 
     async def close(self) -> None:
         await self.lane.close()
-        self._model = None
+        self._model = self._phonemes = None
         self._styles.clear()
 
     async def voices(self) -> Sequence[Voice]:
@@ -100,7 +106,7 @@ class Kokoro:
 
     # ---- on the lane's threads
 
-    def _load(self) -> Any:
+    def _load(self) -> tuple[Any, Phonemes]:
         try:
             library: Any = importlib.import_module("kokoro_onnx")
             onnxruntime: Any = importlib.import_module("onnxruntime")
@@ -113,7 +119,8 @@ class Kokoro:
         try:
             usable = [name for name in _PROVIDERS if name in onnxruntime.get_available_providers()]
             session = onnxruntime.InferenceSession(str(self.settings.model), options, providers=usable)
-            return library.Kokoro.from_session(session, str(self.settings.voices))
+            model = library.Kokoro.from_session(session, str(self.settings.voices))
+            return model, Phonemes(model.tokenizer.vocab)
         except Exception as error:
             log.warning("Kokoro cannot be loaded: %s: %s", type(error).__name__, error)
             raise EngineUnavailable(f"engine {self.id!r} cannot load its model") from error
@@ -124,8 +131,8 @@ class Kokoro:
             model = self._model
             slowest, fastest = self.capabilities.speeds
             speed = min(max(segment.speed, slowest), fastest)
-            phonemes = model.tokenizer.phonemize(text, catalogue.espeak(segment.voice, segment.language))
-            for batch in batches(" ".join(phonemes.split())):
+            assert self._phonemes is not None
+            for batch in batches(self._phonemes.of(text, catalogue.espeak(segment.voice, segment.language))):
                 # Marks alone would make half a second of hiss.
                 if not sayable(batch):
                     continue
@@ -146,7 +153,10 @@ class Kokoro:
             raise EngineFailed(f"engine {self.id!r} could not speak a segment") from error
 
     def _style(self, voice: str) -> NDArray[np.float32]:
-        """Of shape (510, 1, 256); read and unpacked once."""
+        """Of shape (510, 1, 256), a style for each length; read and unpacked once."""
         if voice not in self._styles:
-            self._styles[voice] = self._model.get_voice_style(voice)
+            style = np.asarray(self._model.get_voice_style(voice), np.float32)
+            if style.shape[1:] != (1, 256) or not style.size or not np.isfinite(style).all():
+                raise ValueError(f"voice {voice!r} is none of this model's")
+            self._styles[voice] = style
         return self._styles[voice]

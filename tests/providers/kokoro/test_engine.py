@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -110,6 +111,77 @@ async def test_a_file_that_is_no_model_is_refused(kokoro_model: Path, tmp_path: 
     with pytest.raises(EngineUnavailable, match="cannot load its model"):
         await engine.start()
     await engine.close()
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(
+    "style",
+    [
+        np.zeros(10, np.float32),
+        np.zeros((510, 256), np.float32),
+        np.zeros((0, 1, 256), np.float32),
+        np.full((510, 1, 256), np.nan, np.float32),
+        np.array(["no style"]),
+        np.array([{"a": "pickle"}], dtype=object),
+    ],
+    ids=["vector", "flat", "empty", "no numbers", "text", "pickle"],
+)
+async def test_voices_that_are_none_make_the_engine_unavailable(
+    kokoro_model: Path, tmp_path: Path, style: np.ndarray[Any, Any]
+) -> None:
+    np.savez(tmp_path / "voices.npz", af_heart=style)
+    engine = Kokoro(settings(kokoro_model, voices=tmp_path / "voices.npz"))
+    with pytest.raises(EngineUnavailable, match="cannot speak with the model and voices"):
+        await engine.start()
+    await engine.close()
+
+
+@pytest.mark.engines
+async def test_a_damaged_file_of_voices_and_another_model_make_it_unavailable_too(
+    kokoro_model: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "voices.npz", "w") as archive:
+        archive.writestr("af_heart.npy", b"rubbish")
+    _another_model(tmp_path / "model.onnx")
+    for wrong in ({"voices": tmp_path / "voices.npz"}, {"model": tmp_path / "model.onnx"}):
+        engine = Kokoro(settings(kokoro_model, **wrong))
+        with pytest.raises(EngineUnavailable):
+            await engine.start()
+        await engine.close()
+
+
+def _another_model(path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "another", ends[:1], ends[1:])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
+
+
+@pytest.mark.engines
+async def test_a_damaged_voice_fails_its_segments_and_no_others(kokoro_model: Path, tmp_path: Path) -> None:
+    styles = {"af_heart": np.full((510, 1, 256), 0.1, np.float32), "af_torn": np.zeros(3, np.float32)}
+    np.savez(tmp_path / "voices.npz", **styles)
+    async with started(kokoro_model, voices=tmp_path / "voices.npz") as engine:
+        with pytest.raises(EngineFailed):
+            await speak(engine, "Hello.", "af_torn")
+        assert await speak(engine, "Hello.", "af_heart")
+
+
+@pytest.mark.engines
+async def test_many_digits_are_spoken_to_the_last(kokoro_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with started(kokoro_model) as engine:
+        spoken: list[str] = []
+        create = engine._model.create
+
+        def heard(batch: str, *given: Any, **named: Any) -> Any:
+            spoken.append(batch)
+            return create(batch, *given, **named)
+
+        monkeypatch.setattr(engine._model, "create", heard)
+        await speak(engine, "7" * 400)
+        assert "".join(spoken).count("ɛvən") == 400
+        assert max(map(len, spoken)) <= 510
 
 
 @pytest.mark.engines
