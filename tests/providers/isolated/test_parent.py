@@ -127,6 +127,44 @@ async def test_starts_and_ends_of_all_kinds_leave_no_descriptor_thread_task_or_p
     assert children("self") == others
 
 
+async def test_its_end_is_seen_also_where_the_system_has_no_descriptor_of_a_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = set(threading.enumerate())
+    with monkeypatch.context() as patch:
+        patch.delattr(os, "pidfd_open")
+        async with running() as engine:
+            told = asyncio.Event()
+            engine.when_lost(lambda _: told.set())
+            await speak(engine, "20")
+            os.kill(engine.process, signal.SIGKILL)
+            await told.wait()
+            await engine.start()
+            assert await speak(engine, "20")
+    assert set(threading.enumerate()) <= threads
+
+
+def test_the_leash_holds_also_where_the_kernel_does_not_end_anything_by_itself() -> None:
+    code = """
+import fcntl, time
+del fcntl.F_SETSIG
+from providers.isolated.leash import tie
+tie(0)
+print("tied", flush=True)
+time.sleep(100)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    leash, ours = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=leash, stdout=subprocess.PIPE, env=environment
+    ) as process:
+        os.close(leash)
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.close(ours)
+        assert process.wait(20) == 0
+
+
 async def test_one_that_was_asked_and_not_started_goes_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     from providers.isolated import engine as module
 
