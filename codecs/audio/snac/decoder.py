@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from audio.snac.backend import Backend, batch_of
 from audio.snac.choice import BackendName, Choice, Options, choose
-from audio.snac.errors import DecoderClosed
+from audio.snac.errors import DecoderClosed, WeightsUnusable
 from audio.snac.layout import FRAME_CODES, SAMPLE_RATE
 from audio.snac.noise import stage_keys
 from audio.snac.service import Service, Stats
@@ -128,7 +128,13 @@ class Decoder:
 
 def _load(choose: Callable[[Options], Choice], options: Options) -> tuple[Choice, float]:
     choice = choose(options)
-    return choice, _warm_up(choice.backend)
+    try:
+        return choice, _warm_up(choice.backend)
+    except Exception as error:
+        choice.backend.close()
+        raise WeightsUnusable(
+            "SNAC was loaded and cannot decode: it is another model, or there is no memory for it"
+        ) from error
 
 
 def _warm_up(backend: Backend) -> float:

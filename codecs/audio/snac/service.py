@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import CancelledError, Executor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -192,5 +192,9 @@ def _decode(
 ) -> Decoded:
     """On a worker thread."""
     batch = batch_of(windows[0].shape, rows, keys, [window.start for window in windows])
-    samples = backend.decode(batch)
+    try:
+        samples = backend.decode(batch)
+    except (StopIteration, CancelledError, asyncio.CancelledError) as error:
+        # They mean something to a future, which would not be done with them.
+        raise RuntimeError(f"the backend raised {type(error).__name__}") from error
     return [np.array(row[window.kept]) for row, window in zip(samples, windows, strict=True)]

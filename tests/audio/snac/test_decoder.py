@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from audio.snac import Decoder, DecoderClosed, WeightsMissing
+from audio.snac import Decoder, DecoderClosed, WeightsMissing, WeightsUnusable
 from audio.snac.backend import Batch
 from audio.snac.choice import Choice, Options
 from tests.audio.snac.fake_backend import FakeBackend, frame
@@ -59,6 +59,17 @@ async def test_how_fast_it_is_is_known_before_the_first_stream() -> None:
             stream.push(frame(1))
         assert len(await stream.get() or b"") > 2 * 1344
     await decoder.close()
+
+
+@virtual_time
+async def test_a_model_that_loads_and_cannot_decode_is_said_so_and_let_go() -> None:
+    backend = FakeBackend()
+    backend.errors[0] = RuntimeError("no such input: codes")
+    decoder = made_of(backend)
+    assert isinstance(await outcome(decoder.start()), WeightsUnusable)
+    assert backend.closed == 1
+    await decoder.close()
+    assert not threads()
 
 
 @virtual_time

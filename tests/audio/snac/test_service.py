@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -210,6 +210,19 @@ async def test_a_failure_of_the_backend_is_that_of_its_batch_alone() -> None:
             later.finish()
             assert np.array_equal(await rest(later), sound(4))
         assert service.stats.failed == 1
+
+
+@virtual_time
+@pytest.mark.parametrize("error", [StopIteration(), asyncio.CancelledError(), CancelledError(), SystemExit(1)])
+async def test_a_failure_that_means_something_to_a_future_is_one_too(error: BaseException) -> None:
+    backend = FakeBackend(rows=1)
+    backend.errors[7] = error
+    async with serving(backend) as service, service.open(0) as stream, service.open(1) as other:
+        push(stream, 7, 7, 7)
+        assert isinstance(await outcome(stream.get()), DecodeFailed)
+        push(other, 2)
+        other.finish()
+        assert np.array_equal(await rest(other), sound(2))
 
 
 @virtual_time
