@@ -55,6 +55,8 @@ async def run(
             if job is None:
                 return
             await order.finished(index, await _outcome(make, job))
+            # A thousand that cannot be made are found out at one go, and others wait for the loop.
+            await asyncio.sleep(0)
 
     try:
         async with asyncio.TaskGroup() as group:

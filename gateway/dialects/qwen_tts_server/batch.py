@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import repeat
 
@@ -27,8 +28,8 @@ DEFAULT_RATE = 24_000
 MAX_BYTES = 16 * 1024 * 1024
 """Of one request."""
 
-_PIECE = 64 * 1024
-"""Bytes of an answer that are sent at once."""
+_PIECE = 48 * 1024
+"""Bytes of sound that are sent at once: base64 takes three at a time."""
 
 FORM = FileForm(DIALECT, {"content-type": "application/json"}, refused)
 
@@ -50,13 +51,13 @@ class Batch:
 
         async def write(data: bytes) -> None:
             nonlocal count
-            # In pieces: each has its own time to be taken in.
-            for start in range(0, len(data), _PIECE):
-                await emit(Audio(data[start : start + _PIECE], count, 0, 0))
-                count += 1
+            await emit(Audio(data, count, 0, 0))
+            count += 1
 
         async def say(index: int, outcome: Made | VoxwireError) -> None:
-            await write((b"," if index else b'{"audios":[') + self._said(outcome))
+            await write(b"," if index else b'{"audios":[')
+            for piece in self._said(outcome):
+                await write(piece)
 
         await run(self._wanted, self._make, say, ordered=True)
         rest = BatchRest(errors=self._errors, sample_rate=self._rate)
@@ -68,23 +69,29 @@ class Batch:
         made = await spoken(self._gateway.sessions, planned, wanted.text, DIALECT)
         return Made(wav.header(planned.sample_rate, len(made.data) // SAMPLE_WIDTH) + made.data, made.seconds)
 
-    def _said(self, outcome: Made | VoxwireError) -> bytes:
-        """The element of ``audios``; that of ``errors`` is kept for the end."""
+    def _said(self, outcome: Made | VoxwireError) -> Iterator[bytes]:
+        """The element of ``audios``, in pieces: each has its own time to be taken in, and a long one does not keep the
+        loop. That of ``errors`` is kept for the end."""
         if isinstance(outcome, Made):
             self._errors.append(None)
-            return b'"%b"' % pybase64.b64encode(outcome.data)
-        self._gateway.metrics.errors.labels(DIALECT, outcome.code).inc()
-        self._errors.append(told(outcome))
-        return b"null"
+            yield b'"'
+            for start in range(0, len(outcome.data), _PIECE):
+                yield pybase64.b64encode(outcome.data[start : start + _PIECE])
+            yield b'"'
+        else:
+            self._gateway.metrics.errors.labels(DIALECT, outcome.code).inc()
+            self._errors.append(told(outcome))
+            yield b"null"
 
 
-def common_rate(wanted: Sequence[Wanted], plan: Callable[[Wanted], Plan]) -> int:
+async def common_rate(wanted: Sequence[Wanted], plan: Callable[[Wanted], Plan]) -> int:
     """That of the first text that can be planned: an answer has one rate."""
     for one in wanted:
         try:
             return plan(one).sample_rate
         except VoxwireError:
-            continue
+            # There may be a thousand, and others wait for the loop.
+            await asyncio.sleep(0)
     return DEFAULT_RATE
 
 

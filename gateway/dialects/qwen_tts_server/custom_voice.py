@@ -38,7 +38,7 @@ def routes(door: Door, prefix: str) -> list[BaseRoute]:
         async def plan(one: Wanted) -> Plan:
             return spoken_by(gateway, one)
 
-        rate = batch.common_rate(wanted, lambda one: spoken_by(gateway, one))
+        rate = await batch.common_rate(wanted, lambda one: spoken_by(gateway, one))
         return door.answer(batch.Batch(gateway, wanted, plan, rate).produce, batch.FORM)
 
     return [

@@ -44,7 +44,7 @@ def routes(door: Door, prefix: str) -> list[BaseRoute]:
                 raise error.with_traceback(None)
             return (await makers.designed(one))[0]
 
-        rate = batch.common_rate(wanted, lambda one: with_voice(gateway, one, provider))
+        rate = await batch.common_rate(wanted, lambda one: with_voice(gateway, one, provider))
         spoken = batch.Batch(gateway, wanted, plan, rate)
 
         async def produce(emit: Emit) -> None:
