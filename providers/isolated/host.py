@@ -32,7 +32,9 @@ class Host:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._pulls: dict[int, asyncio.Event] = {}
         self._stopped: set[int] = set()
-        """Those that the gateway has stopped, and that are not over."""
+        """Those that the gateway has stopped, and whose tasks are not over."""
+        self._open: set[int] = set()
+        """Those without a last answer, of which each has one: a stop may come when it is given and the task not over."""
         self._state: dict[str, Any] = {}
         self._over: asyncio.Future[bool] | None = None
         self._work: dict[str, Callable[[Frame], Coroutine[Any, Any, Answer]]] = {
@@ -90,6 +92,7 @@ class Host:
 
     def _begin(self, number: int, do: str, frame: Frame) -> None:
         work = self._speak(number, frame) if do == "speak" else self._answer(number, do, frame)
+        self._open.add(number)
         task = self._tasks[number] = asyncio.create_task(self._contained(number, work))
         task.add_done_callback(partial(self._ended, number, work))
 
@@ -99,6 +102,7 @@ class Host:
         if number in self._stopped:
             self._stopped.discard(number)
             self._say("done", number)
+        self._open.discard(number)
         if task.cancelled():
             # It may not have begun.
             work.close()
@@ -182,9 +186,13 @@ class Host:
         self._say("error", number, messages.error(error))
 
     def _say(self, kind: str, number: int, what: Any = None, payload: bytes = b"", key: str = "what") -> None:
+        if number not in self._open:
+            return
         self._tell_state()
         header = {"is": kind, "id": number}
         self._connection.send(Frame(header if what is None else {**header, key: what}, payload))
+        if kind != "chunk":
+            self._open.discard(number)
 
     def _tell_state(self) -> None:
         """What has changed, before the answer that it may have changed with."""
