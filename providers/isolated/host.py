@@ -34,7 +34,7 @@ class Host:
         self._stopped: set[int] = set()
         """Those that the gateway has stopped, and whose tasks are not over."""
         self._open: set[int] = set()
-        """Those without a last answer, of which each has one: a stop may come when it is given and the task not over."""
+        """Those without a last answer, of which each has one: a stop may come when it is given, its task not over."""
         self._state: dict[str, Any] = {}
         self._over: asyncio.Future[bool] | None = None
         self._work: dict[str, Callable[[Frame], Coroutine[Any, Any, Answer]]] = {
