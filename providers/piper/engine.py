@@ -8,6 +8,7 @@ import logging
 import tempfile
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from providers.base import (
 )
 from providers.lane import Lane
 from providers.piper.catalogue import Speaker, speakers
+from providers.piper.memory import give_back
 from providers.piper.model import Model
 from providers.piper.settings import PREFIX, PiperSettings, read
 from providers.piper.shelf import discard, parts_of
@@ -78,7 +80,10 @@ class Piper:
         await self.lane.close()
         if self._loads:
             await asyncio.wait(self._loads.values())
-        self.readers.clear()
+        if self.readers:
+            self.readers.clear()
+            with ThreadPoolExecutor(1) as thread:
+                await asyncio.get_running_loop().run_in_executor(thread, give_back)
 
     async def voices(self) -> Sequence[Voice]:
         return tuple(speaker.voice for speaker in self._speakers.values())
@@ -125,6 +130,8 @@ class Piper:
             load.exception()
 
     def _load(self, speaker: Speaker) -> Reader:
+        # Of the voice that made room before.
+        give_back()
         try:
             config = PiperConfig.from_dict(json.loads(speaker.config.read_bytes()))
             if config.sample_rate != speaker.voice.sample_rate:

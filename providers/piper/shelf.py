@@ -93,8 +93,10 @@ def _put(parts: Parts, place: Path) -> None:
         about = {"hop": parts.hop, "flow": parts.flow_reaches, "generator": parts.generator_reaches}
         _write(made / _ABOUT, json.dumps(about).encode())
         _write(made / _DIGEST, _digest(made).encode())
-        shutil.rmtree(place, ignore_errors=True)
-        made.rename(place)
+        # What another process has put there meanwhile may be in use: it is as good.
+        if _find(place) is None:
+            shutil.rmtree(place, ignore_errors=True)
+            made.rename(place)
     finally:
         shutil.rmtree(made, ignore_errors=True)
 

@@ -12,6 +12,7 @@ import pytest
 
 from providers.piper import shelf as shelf_module
 from providers.piper.model import Model, Scales, Sentence, windows
+from providers.piper.parts import Parts
 from providers.piper.shelf import parts_of
 from tests.support.required import required
 
@@ -160,6 +161,26 @@ def test_what_a_killed_process_and_an_older_version_left_is_taken_away(joe: Path
     shutil.rmtree(place)
     parts_of(joe, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".begun", "another-1", place.name])
+
+
+@pytest.mark.engines
+def test_what_another_process_has_put_there_meanwhile_is_left(
+    joe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from providers.piper import split
+
+    taken_apart = split.split
+
+    def slow(voice: Path) -> Parts:
+        monkeypatch.setattr(split, "split", taken_apart)
+        place = Path(str(parts_of(voice, tmp_path).flow)).parent
+        (place / "other").touch()
+        return taken_apart(voice)
+
+    monkeypatch.setattr(split, "split", slow)
+    found = Path(str(parts_of(joe, tmp_path).flow))
+    assert found.with_name("other").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [found.parent.name]
 
 
 @pytest.mark.engines
