@@ -71,6 +71,7 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
                 allow_origins=gateway.settings.cors_origins,
                 allow_methods=["*"],
                 allow_headers=["*"],
+                expose_headers=["*"],
             )
         )
     app = Starlette(

@@ -15,6 +15,12 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 SAMPLE_WIDTH = 2
 """Bytes a sample: all PCM between a provider and the gateway is signed 16-bit little-endian, mono."""
 
+_ANY_LANGUAGE = frozenset({"mul", "und"})
+
+
+def _primary(tag: str) -> str:
+    return tag.replace("_", "-").partition("-")[0].lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Voice:
@@ -29,6 +35,16 @@ class Voice:
     description: str | None = None
     prompt: bytes | None = field(default=None, repr=False)
     """Of a voice that was made from a clip or a description: what ``Cloning`` or ``Designing`` gave back."""
+
+    def speaks(self, language: str) -> bool:
+        """Whether it speaks what the tag names. Regions are not compared: who asks for ``en`` means any English, and
+        clients that always ask for ``en-US`` seldom mean it."""
+        return self.multilingual or _primary(self.language) == _primary(language)
+
+    @property
+    def multilingual(self) -> bool:
+        """It speaks whatever language it is asked for, as far as its engine knows it."""
+        return _primary(self.language) in _ANY_LANGUAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,16 +195,18 @@ class Providers:
         """How each engine is, by id."""
         return {engine.id: engine.status for engine in self._engines}
 
-    def find_voice(self, provider: str | None = None, voice: str | None = None) -> tuple[Provider, Voice]:
+    def find_voice(
+        self, provider: str | None = None, voice: str | None = None, language: str | None = None
+    ) -> tuple[Provider, Voice]:
         """The voice, and who speaks it.
 
-        Without ``provider`` all are searched in order; without ``voice`` the first is taken. Raises
-        ``UnknownProvider``, ``UnknownVoice``, or why the engine cannot be used.
+        Without ``provider`` all are searched in order. Without ``voice`` the first is taken that speaks ``language``, a
+        BCP 47 tag; and the first of all where that is not said, or nobody does. Raises ``UnknownProvider``,
+        ``UnknownVoice``, or why the engine cannot be used.
         """
-        if provider is not None:
-            among = [self._find(provider)]
-        else:
-            among = self._engines if voice is not None else self._engines[:1]
+        among = self._engines if provider is None else [self._find(provider)]
+        if voice is None:
+            return self._default(among, language)
         if len(among) == 1:
             among[0].offer()
         # Of two engines with the voice, one that can be used goes before one that failed.
@@ -212,8 +214,24 @@ class Providers:
             found = engine.voice(voice)
             if found is not None:
                 return engine.offer(), found
+        raise self._unknown(among)
+
+    def _default(self, among: Sequence[Engine], language: str | None) -> tuple[Provider, Voice]:
+        if language is not None:
+            for engine in (engine for engine in among if engine.usable):
+                speaking = [voice for voice in engine.voices if voice.speaks(language)]
+                if speaking:
+                    # The first, but for one of the very region that was asked for.
+                    return engine.offer(), min(speaking, key=lambda voice: voice.language.lower() != language.lower())
+        first = among[0]
+        provider = first.offer()
+        if not first.voices:
+            raise self._unknown([first])
+        return provider, first.voices[0]
+
+    def _unknown(self, among: Sequence[Engine]) -> UnknownVoice:
         names = dict.fromkeys(known.id for engine in among if engine.usable for known in engine.voices)
-        raise UnknownVoice(f"there is no such voice; there are: {_some_of(names) or 'none now'}")
+        return UnknownVoice(f"there is no such voice; there are: {_some_of(names) or 'none now'}")
 
     def _find(self, provider: str) -> Engine:
         for engine in self._engines:

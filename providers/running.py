@@ -33,6 +33,7 @@ from providers.base import (
     Voice,
     Watched,
 )
+from providers.memory import give_back
 
 log = logging.getLogger(__name__)
 
@@ -325,11 +326,13 @@ class Engine:
         if not await self._close_provider():
             self._failed(EngineUnavailable(f"{self._named} did not unload within {_LONGEST_CLOSE:g} seconds"))
             self._untidy = False
+        await asyncio.to_thread(give_back)
 
     async def _tidy(self) -> None:
         """A start that failed half-way has taken memory, and may have threads that still work on it."""
         self._untidy = False
         await self._close_provider()
+        await asyncio.to_thread(give_back)
 
     async def _close_provider(self) -> bool:
         """False where it does not end: then it is left to itself."""

@@ -129,7 +129,7 @@ class Sessions:
         try:
             if kept is not None:
                 return self._providers.engine(kept.provider).offer(), kept.spoken(), kept
-            return *self._providers.find_voice(request.provider, request.voice), None
+            return *self._providers.find_voice(request.provider, request.voice, request.language), None
         except ProviderError as error:
             seen = from_provider(error)
             if isinstance(seen, UnknownVoice) and not library.read:
@@ -141,7 +141,7 @@ class Sessions:
     def check(self, plan: Plan) -> None:
         """Raises ``Overloaded`` when a session of this plan would find neither a place nor room to wait for one."""
         for capacity in capacities(plan, self._resources):
-            capacity.check()
+            capacity.check(batch=plan.batch)
 
     # ---- sessions that run
 

@@ -27,8 +27,8 @@ from providers.base import (
     Voice,
 )
 from providers.lane import Lane
+from providers.memory import give_back
 from providers.piper.catalogue import Speaker, speakers
-from providers.piper.memory import give_back
 from providers.piper.model import Model
 from providers.piper.settings import PREFIX, PiperSettings, read
 from providers.piper.shelf import discard, parts_of

@@ -14,7 +14,6 @@ from providers.base import Voice
 
 DIALECT = "tts_gateway"
 FRAME_MS = 100
-_ANY_LANGUAGE = frozenset({"mul", "und"})
 
 
 def plan(gateway: Gateway, body: SessionBody) -> Plan:
@@ -32,6 +31,7 @@ def plan(gateway: Gateway, body: SessionBody) -> Plan:
             sample_rate=body.sample_rate_hz,
             pace=Pace.BURST,
             frame_ms=FRAME_MS,
+            language=body.language,
             record=True,
         )
     )
@@ -47,15 +47,9 @@ def plan(gateway: Gateway, body: SessionBody) -> Plan:
 
 
 def _language(asked: str | None, voice: Voice) -> str | None:
-    """The earlier gateway's page always asks for ``en-US``, so the region is not compared."""
-    if asked is None:
-        return None
-    if _primary(voice.language) in _ANY_LANGUAGE:
+    """What the engine is told: a voice of one language needs no telling. Raises ``BadRequest``."""
+    if asked is None or voice.multilingual:
         return asked
-    if _primary(asked) != _primary(voice.language):
-        raise BadRequest(f"this language is not supported by voice {voice.id!r}, which speaks {voice.language}")
-    return None
-
-
-def _primary(tag: str) -> str:
-    return tag.replace("_", "-").partition("-")[0].lower()
+    if voice.speaks(asked):
+        return None
+    raise BadRequest(f"this language is not supported by voice {voice.id!r}, which speaks {voice.language}")
