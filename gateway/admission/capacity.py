@@ -18,14 +18,14 @@ OnWait = Callable[[int, float | None], Awaitable[None]]
 
 
 class Capacity(ABC):
-    """A semaphore with a waiting room: fair among tenants, first-in, first-out within one.
-    ``async with capacity.place(): ...``"""
+    """A semaphore with a waiting room: those whom somebody listens to before batch work (`lines` has the rule), fair
+    among tenants, first-in, first-out within one. ``async with capacity.place(): ...``"""
 
     def __init__(self, places: int, waiting_room: int) -> None:
         self.places = places
         """How many there are. More may be taken for a while: after a ``resize``, or after a lease was lost."""
         self.waiting_room = waiting_room
-        """How many may wait."""
+        """How many may wait. Batch work may not take the room of those who are listened to; they may take its."""
         self.refused = 0
         """How many were told to come later."""
 
@@ -41,11 +41,16 @@ class Capacity(ABC):
 
     @property
     @abstractmethod
+    def waiting_batch(self) -> int:
+        """How many of them are batch work."""
+
+    @property
+    @abstractmethod
     def usual_stay(self) -> float | None:
         """Seconds for which a place is held, usually; ``None`` before any was given back."""
 
     @abstractmethod
-    def check(self) -> None:
+    def check(self, *, batch: bool = False) -> None:
         """Raises ``Overloaded`` with a ``retry_after`` when one more would find neither a place nor room to wait.
 
         For a caller who has not been given anything yet. It costs next to nothing, and promises nothing: ``place``
@@ -53,8 +58,11 @@ class Capacity(ABC):
         """
 
     @abstractmethod
-    def place(self, on_wait: OnWait | None = None, *, tenant: str = "") -> AbstractAsyncContextManager[None]:
-        """Hold a place. ``on_wait`` is called at most once, where there is none at once.
+    def place(
+        self, on_wait: OnWait | None = None, *, tenant: str = "", batch: bool = False
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold a place. ``on_wait`` is called at most once, where there is none at once. ``batch`` is for what nobody
+        listens to.
 
         Raises ``Overloaded`` with a ``retry_after`` when the waiting room is full too.
         """
@@ -68,10 +76,14 @@ class Capacity(ABC):
         stay = self.usual_stay
         return None if stay is None else stay * position / self.places
 
-    def _refusal(self) -> Overloaded:
+    def _in_the_room(self, batch: bool) -> int:
+        """How many wait, as far as they take the room of one who comes."""
+        return self.waiting if batch else self.waiting - self.waiting_batch
+
+    def _refusal(self, batch: bool) -> Overloaded:
         """What one is told who is refused; he is counted."""
         self.refused += 1
-        waiting = self.waiting
+        waiting = self._in_the_room(batch)
         return Overloaded(
             f"all {self.places} places are taken and {waiting} wait; try again later",
             retry_after=max(1.0, self.eta(waiting + 1) or 1.0),

@@ -2,16 +2,17 @@
 -- comes out. A turn is atomic. docs/capacity.md tells the whole story, `leases.py` is the other end.
 --
 -- KEYS[1]  what every key begins with
--- ARGV[1]  JSON {process, lease, run, all, bye, names: {NAME: PLACES}, changes: [CHANGE ...]}
+-- ARGV[1]  JSON {process, lease, share, all, bye, names: {NAME: PLACES}, changes: [CHANGE ...]}
 --   process  the caller's id, which has no dot        lease  milliseconds
+--   share    of so many places that are handed on while both wait, one goes to batch work
 --   all      the changes are everything that the process holds and waits for: what else it had is dropped
 --   bye      the process ends: everything that it had is dropped
---   CHANGE   {ask: TICKET, name, tenant, weight, room, since?}   wants a place, and has waited since then
---            {hold: TICKET, name, tenant}                        has a place
---            {leave: TICKET, name, tenant, stay?}                has none and wants none; `stay` in seconds
+--   CHANGE   {ask: TICKET, name, tenant, batch, weight, room, since?}  wants a place, and has waited since then
+--            {hold: TICKET, name, tenant, batch}                        has a place
+--            {leave: TICKET, name, tenant, batch, stay?}                has none and wants none; `stay` in seconds
 --   A TICKET is PROCESS.NUMBER. Every change may be said again: a turn whose answer was lost is repeated.
 -- Returns JSON {tickets: {TICKET: {held | refused | since, position?}}, granted: [TICKET ...], restored, next?,
---               names: {NAME: {places, taken, waiting, stay?}}}
+--               names: {NAME: {places, taken, waiting, batch, stay?}}}
 --
 -- Keys, behind the prefix; those with NAME for each semaphore:
 --   epoch           hash    run (Redis' own id), last (turn of anybody), quiet (until when nothing is given out)
@@ -21,10 +22,13 @@
 --   definitions     hash    NAME -> JSON {places, ...}, which goes before what processes say
 --   places:NAME     hash    process -> how many places there are as far as it knows; the fewest count
 --   held:NAME       set     tickets
---   lines:NAME      hash    tenant -> its line in the fair queue, packed
+--   lines:NAME      hash    tenant -> its line in the fair queue, packed; of batch work, here and below, 'batch/' and
+--                           the tenant, whose own name has no slash: a script that knows of no batch work takes that for
+--                           a tenant like any other, and keeps and drops it in the right way
 --   line:N:NAME:TENANT zset ticket -> since; N is the length of NAME
 --   left:NAME       hash    tenant -> when its next may start, of tenants of whom nobody waits any more
---   state:NAME      hash    stay, latest (`since` of the newest ticket), now and orders (of the fair queue)
+--   state:NAME      hash    stay, latest (`since` of the newest ticket), orders, now and batch_now (of the fair queues),
+--                           passed (how often batch work that waits was left out, one time after the other)
 
 local prefix = KEYS[1]
 local request = cjson.decode(ARGV[1])
@@ -48,7 +52,21 @@ local function owner(ticket)
   return string.match(ticket, '^(.-)%.')
 end
 
--- ---- the fair queue, as fair_queue.py has it
+-- ---- those who wait, as lines.py and fair_queue.py have it: `tenant` is the name of a line
+
+local BATCH = 'batch/'
+
+local function line_name(change)
+  return change.batch and BATCH .. change.tenant or change.tenant
+end
+
+local function is_batch(tenant)
+  return string.sub(tenant, 1, #BATCH) == BATCH
+end
+
+local function now_field(batch)
+  return batch and 'batch_now' or 'now'
+end
 
 local function line_key(name, tenant)
   return prefix .. 'line:' .. #name .. ':' .. name .. ':' .. tenant
@@ -81,11 +99,22 @@ local function line_of(name, tenant)
   return packed and cmsgpack.unpack(packed)
 end
 
+-- The fields of a hash that are lines of batch work, or of the others.
+local function fields(key, batch)
+  local found = {}
+  for _, tenant in ipairs(redis.call('HKEYS', key)) do
+    if is_batch(tenant) == batch then
+      table.insert(found, tenant)
+    end
+  end
+  return found
+end
+
 local function push(name, tenant, weight, ticket, since)
   local state = prefix .. 'state:' .. name
   local line = line_of(name, tenant)
   if not line then
-    local base = math.max(get(state, 'now') or 0, get(prefix .. 'left:' .. name, tenant) or 0)
+    local base = math.max(get(state, now_field(is_batch(tenant))) or 0, get(prefix .. 'left:' .. name, tenant) or 0)
     redis.call('HDEL', prefix .. 'left:' .. name, tenant)
     line = {base = base, given = 0, weight = weight, order = redis.call('HINCRBY', state, 'orders', 1)}
     save(name, tenant, line)
@@ -101,12 +130,19 @@ local function shorter(name, tenant, line)
   if redis.call('EXISTS', line_key(name, tenant)) == 1 then
     return save(name, tenant, line)
   end
-  redis.call('HDEL', prefix .. 'lines:' .. name, tenant)
-  if redis.call('EXISTS', prefix .. 'lines:' .. name) == 1 then
-    redis.call('HSET', prefix .. 'left:' .. name, tenant, string.format('%.17g', start_of(line, 0)))
+  local all, left, state = prefix .. 'lines:' .. name, prefix .. 'left:' .. name, prefix .. 'state:' .. name
+  local batch = is_batch(tenant)
+  redis.call('HDEL', all, tenant)
+  if redis.call('EXISTS', all) == 0 then
+    redis.call('DEL', left)
+    redis.call('HDEL', state, 'now', 'batch_now', 'orders', 'passed')
+  elseif #fields(all, batch) > 0 then
+    redis.call('HSET', left, tenant, string.format('%.17g', start_of(line, 0)))
   else
-    redis.call('DEL', prefix .. 'left:' .. name)
-    redis.call('HDEL', prefix .. 'state:' .. name, 'now', 'orders')
+    for _, other in ipairs(fields(left, batch)) do
+      redis.call('HDEL', left, other)
+    end
+    redis.call('HDEL', state, unpack(batch and {'batch_now', 'passed'} or {'now'}))
   end
 end
 
@@ -116,14 +152,28 @@ local function remove(name, tenant, ticket)
   end
 end
 
-local function pop(name, lines)
+-- The first of batch work, or of the others.
+local function first_of(lines, batch)
   local first, line
   for tenant, other in pairs(lines) do
-    if not line or before(other, 0, start_of(line, 0), line.order) then
+    if is_batch(tenant) == batch and (not line or before(other, 0, start_of(line, 0), line.order)) then
       first, line = tenant, other
     end
   end
-  redis.call('HSET', prefix .. 'state:' .. name, 'now', string.format('%.17g', start_of(line, 0)))
+  return first
+end
+
+local function pop(name, lines)
+  local state = prefix .. 'state:' .. name
+  local first, batch = first_of(lines, false), first_of(lines, true)
+  if first and batch and redis.call('HINCRBY', state, 'passed', 1) < request.share then
+    batch = nil
+  else
+    redis.call('HDEL', state, 'passed')
+    first = batch or first
+  end
+  local line = lines[first]
+  redis.call('HSET', state, now_field(is_batch(first)), string.format('%.17g', start_of(line, 0)))
   line.given = line.given + 1
   local ticket = redis.call('ZPOPMIN', line_key(name, first))[1]
   shorter(name, first, line)
@@ -133,14 +183,29 @@ local function pop(name, lines)
   return ticket
 end
 
+-- How many wait, and how many of them are batch work.
+local function waiting(name, lines)
+  local count, batch = 0, 0
+  for tenant in pairs(lines) do
+    local length = redis.call('ZCARD', line_key(name, tenant))
+    count = count + length
+    batch = batch + (is_batch(tenant) and length or 0)
+  end
+  return count, batch
+end
+
 local function position(name, tenant, ticket)
   local lines = lines_of(name)
   local own = lines[tenant]
+  local batch = is_batch(tenant)
   local index = redis.call('ZRANK', line_key(name, tenant), ticket)
-  local start, ahead = start_of(own, index), 0
+  local start, others = start_of(own, index), 0
+  local place = 1 + index
   for other, line in pairs(lines) do
-    if other ~= tenant then
-      local length = redis.call('ZCARD', line_key(name, other))
+    local length = redis.call('ZCARD', line_key(name, other))
+    if is_batch(other) ~= batch then
+      others = others + length
+    elseif other ~= tenant then
       local count = math.floor((start - line.base) * line.weight) - line.given
       count = math.min(math.max(count, 0), length)
       while count < length and before(line, count, start, own.order) do
@@ -149,18 +214,17 @@ local function position(name, tenant, ticket)
       while count > 0 and not before(line, count - 1, start, own.order) do
         count = count - 1
       end
-      ahead = ahead + count
+      place = place + count
     end
   end
-  return 1 + index + ahead
-end
-
-local function waiting(name, lines)
-  local count = 0
-  for tenant in pairs(lines) do
-    count = count + redis.call('ZCARD', line_key(name, tenant))
+  local rest = request.share - 1
+  local soon = rest - (get(prefix .. 'state:' .. name, 'passed') or 0)
+  if batch then
+    return place + math.min(others, soon + (place - 1) * rest)
+  elseif place <= soon then
+    return place
   end
-  return count
+  return place + math.min(others, 1 + math.floor((place - soon - 1) / rest))
 end
 
 -- ---- semaphores
@@ -253,20 +317,21 @@ local answer = {tickets = {}, granted = {}, names = {}, restored = 0}
 local said = {}
 
 local function ask(change)
-  local name, tenant, ticket = change.name, change.tenant, change.ask
+  local name, tenant, ticket = change.name, line_name(change), change.ask
   if redis.call('SISMEMBER', prefix .. 'held:' .. name, ticket) == 1 then
     return {held = true}
   end
   local since = redis.call('ZSCORE', line_key(name, tenant), ticket)
   if not since then
     local lines = lines_of(name)
-    local count = waiting(name, lines)
+    local count, batch = waiting(name, lines)
     if not change.since then
       if count == 0 and not quiet and taken(name) < places(name) then
         redis.call('SADD', prefix .. 'held:' .. name, ticket)
         return {held = true}
       end
-      if count >= change.room then
+      -- Batch work may not take the room of those who are listened to; they may take its.
+      if (change.batch and count or count - batch) >= change.room then
         return {refused = true}
       end
     end
@@ -283,13 +348,13 @@ local function ask(change)
 end
 
 local function hold(change)
-  remove(change.name, change.tenant, change.hold)
+  remove(change.name, line_name(change), change.hold)
   answer.restored = answer.restored + redis.call('SADD', prefix .. 'held:' .. change.name, change.hold)
 end
 
 local function leave(change)
   if redis.call('SREM', prefix .. 'held:' .. change.name, change.leave) == 0 then
-    return remove(change.name, change.tenant, change.leave)
+    return remove(change.name, line_name(change), change.leave)
   end
   if change.stay then
     local state = prefix .. 'state:' .. change.name
@@ -348,10 +413,12 @@ for name in pairs(touched) do
   end
   if request.names[name] then
     local state = prefix .. 'state:' .. name
+    local count, batch = waiting(name, lines)
     answer.names[name] = {
       places = places(name),
       taken = taken(name),
-      waiting = waiting(name, lines),
+      waiting = count,
+      batch = batch,
       stay = get(state, 'stay'),
     }
     redis.call('EXPIRE', state, DAY)

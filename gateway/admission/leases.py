@@ -115,8 +115,8 @@ class Leases:
         self._stale = True
         self._work.set()
 
-    def ask(self, capacity: Known, tenant: str, weight: float) -> Ticket:
-        ticket = self._ledger.ask(capacity, tenant, weight)
+    def ask(self, capacity: Known, tenant: str, weight: float, *, batch: bool) -> Ticket:
+        ticket = self._ledger.ask(capacity, tenant, weight, batch=batch)
         if not self.up:
             self._ledger.answer_alone()
         self._work.set()

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from gateway.admission.lines import BATCH_SHARE
 from gateway.errors import Overloaded
 
 
@@ -19,22 +20,24 @@ class Known(Protocol):
     waiting_room: int
 
     def observe(self, found: Mapping[str, Any]) -> None:
-        """``places``, ``taken``, ``waiting`` and, where any was seen, the usual ``stay``, as Redis has them now."""
+        """``places``, ``taken``, ``waiting``, how many of those are ``batch`` work and, where any was seen, the usual
+        ``stay``, as Redis has them now."""
 
-    def refusal(self) -> Overloaded: ...
+    def refusal(self, *, batch: bool) -> Overloaded: ...
 
 
 class Ticket:
     """One who wants a place of a semaphore, from the asking to the leaving."""
 
-    __slots__ = ("answered", "capacity", "held", "id", "since", "tenant", "turn", "weight")
+    __slots__ = ("answered", "batch", "capacity", "held", "id", "since", "tenant", "turn", "weight")
 
-    def __init__(self, number: str, capacity: Known, tenant: str, weight: float) -> None:
+    def __init__(self, number: str, capacity: Known, tenant: str, weight: float, *, batch: bool) -> None:
         loop = asyncio.get_running_loop()
         self.id = number
         self.capacity = capacity
         self.tenant = tenant
         self.weight = weight
+        self.batch = batch
         self.held = False
         self.since: str | None = None
         """Redis' time of the asking, which is its place in its tenant's line also after Redis has lost the line."""
@@ -86,9 +89,9 @@ class Ledger:
         """Say how many places it has, and ask how it is, in the next turn."""
         self._touched[capacity.name] = capacity
 
-    def ask(self, capacity: Known, tenant: str, weight: float) -> Ticket:
+    def ask(self, capacity: Known, tenant: str, weight: float, *, batch: bool) -> Ticket:
         self._numbers += 1
-        ticket = Ticket(f"{self.process}.{self._numbers}", capacity, tenant, weight)
+        ticket = Ticket(f"{self.process}.{self._numbers}", capacity, tenant, weight, batch=batch)
         self._tickets[ticket.id] = ticket
         self._changes[ticket.id] = _asking(ticket)
         self.touch(capacity)
@@ -98,7 +101,7 @@ class Ledger:
         """Give the place back after ``stay`` seconds, or give up waiting for one."""
         if self._tickets.pop(ticket.id, None) is None:
             return
-        change: dict[str, Any] = {"leave": ticket.id, "name": ticket.capacity.name, "tenant": ticket.tenant}
+        change = {"leave": ticket.id} | _place_in_line(ticket)
         if stay is not None:
             change["stay"] = stay
         self._changes[ticket.id] = change
@@ -113,7 +116,7 @@ class Ledger:
     def answer_alone(self) -> None:
         """Redis does not answer: those who wait for its first word are told their position among those here."""
         positions: dict[Known, int] = {}
-        for ticket in self.waiting():
+        for ticket in sorted(self.waiting(), key=lambda ticket: ticket.batch):
             positions[ticket.capacity] = position = positions.get(ticket.capacity, 0) + 1
             _settle(ticket.answered, position)
 
@@ -136,6 +139,7 @@ class Ledger:
         return {
             "process": self.process,
             "all": everything,
+            "share": BATCH_SHARE,
             "names": {name: capacity.declared for name, capacity in touched.items()},
             "changes": list(changes.values()),
         }
@@ -159,7 +163,7 @@ class Ledger:
             if "held" in outcome:
                 ticket.give()
             elif "refused" in outcome:
-                ticket.refuse(ticket.capacity.refusal())
+                ticket.refuse(ticket.capacity.refusal(batch=ticket.batch))
             else:
                 ticket.since = outcome["since"]
                 _settle(ticket.answered, outcome.get("position", 1))
@@ -171,16 +175,15 @@ class Ledger:
             ticket.give()
 
 
+def _place_in_line(ticket: Ticket) -> dict[str, Any]:
+    return {"name": ticket.capacity.name, "tenant": ticket.tenant, "batch": ticket.batch}
+
+
 def _asking(ticket: Ticket) -> dict[str, Any]:
-    change = {
-        "ask": ticket.id,
-        "name": ticket.capacity.name,
-        "tenant": ticket.tenant,
-        "weight": ticket.weight,
-        "room": ticket.capacity.waiting_room,
-    }
+    change = {"ask": ticket.id, "weight": ticket.weight, "room": ticket.capacity.waiting_room}
+    change |= _place_in_line(ticket)
     return change if ticket.since is None else change | {"since": ticket.since}
 
 
 def _holding(ticket: Ticket) -> dict[str, Any]:
-    return {"hold": ticket.id, "name": ticket.capacity.name, "tenant": ticket.tenant}
+    return {"hold": ticket.id} | _place_in_line(ticket)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from gateway.admission.capacity import Capacity, OnWait
-from gateway.admission.fair_queue import FairQueue
+from gateway.admission.lines import Lines
 from gateway.clock import Clock
 
 _MEMORY = 0.2
@@ -24,7 +24,7 @@ class LocalCapacity(Capacity):
         self._clock = clock
         self._weights = weights or {}
         self._taken = 0
-        self._queue: FairQueue[asyncio.Future[None]] = FairQueue()
+        self._queue: Lines[asyncio.Future[None]] = Lines()
         self._usual_stay: float | None = None
 
     @property
@@ -36,6 +36,10 @@ class LocalCapacity(Capacity):
         return len(self._queue)
 
     @property
+    def waiting_batch(self) -> int:
+        return self._queue.batch
+
+    @property
     def usual_stay(self) -> float | None:
         return self._usual_stay
 
@@ -43,16 +47,18 @@ class LocalCapacity(Capacity):
     def _free(self) -> bool:
         return self._taken < self.places and not self._queue
 
-    def check(self) -> None:
-        if not self._free and len(self._queue) >= self.waiting_room:
-            raise self._refusal()
+    def check(self, *, batch: bool = False) -> None:
+        if not self._free and self._in_the_room(batch) >= self.waiting_room:
+            raise self._refusal(batch)
 
     @asynccontextmanager
-    async def place(self, on_wait: OnWait | None = None, *, tenant: str = "") -> AsyncIterator[None]:
+    async def place(
+        self, on_wait: OnWait | None = None, *, tenant: str = "", batch: bool = False
+    ) -> AsyncIterator[None]:
         if self._free:
             self._taken += 1
         else:
-            await self._wait(on_wait, tenant)
+            await self._wait(on_wait, tenant, batch)
         began = self._clock.now()
         try:
             yield
@@ -62,17 +68,17 @@ class LocalCapacity(Capacity):
             self._usual_stay = stay if usual is None else usual + _MEMORY * (stay - usual)
             self._leave()
 
-    async def _wait(self, on_wait: OnWait | None, tenant: str) -> None:
-        self.check()
+    async def _wait(self, on_wait: OnWait | None, tenant: str, batch: bool) -> None:
+        self.check(batch=batch)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.push(turn, tenant, self._weights.get(tenant, 1.0))
+        self._queue.push(turn, tenant, self._weights.get(tenant, 1.0), batch=batch)
         try:
             if on_wait is not None:
-                position = self._queue.position(turn, tenant)
+                position = self._queue.position(turn, tenant, batch=batch)
                 await on_wait(position, self.eta(position))
             await turn
         except BaseException:
-            if not self._queue.remove(turn, tenant) and turn.done() and not turn.cancelled():
+            if not self._queue.remove(turn, tenant, batch=batch) and turn.done() and not turn.cancelled():
                 # The place came in the same moment as the cancellation: it goes to the next.
                 self._leave()
             raise
@@ -88,10 +94,10 @@ class LocalCapacity(Capacity):
 
     def _admit(self) -> None:
         while self._queue and self._taken < self.places:
-            turn, tenant = self._queue.first()
+            turn, tenant, batch = self._queue.first()
             if turn.done():
                 # Cancelled, and not yet awake to take itself out: it shall not cost its tenant a turn.
-                self._queue.remove(turn, tenant)
+                self._queue.remove(turn, tenant, batch=batch)
             else:
                 self._queue.pop()
                 self._taken += 1

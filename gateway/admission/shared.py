@@ -37,6 +37,7 @@ class SharedCapacity(Capacity):
         self._weights = weights or {}
         self._taken = 0
         self._waiting = 0
+        self._waiting_batch = 0
         self._usual_stay: float | None = None
         self._seen = float("-inf")
         leases.add(self)
@@ -50,19 +51,24 @@ class SharedCapacity(Capacity):
         return self._waiting
 
     @property
+    def waiting_batch(self) -> int:
+        return self._waiting_batch
+
+    @property
     def usual_stay(self) -> float | None:
         return self._usual_stay
 
     def observe(self, found: Mapping[str, Any]) -> None:
         """As Redis has it now."""
         self.places, self._taken, self._waiting = found["places"], found["taken"], found["waiting"]
+        self._waiting_batch = found["batch"]
         self._usual_stay = found.get("stay", self._usual_stay)
         self._seen = self._clock.now()
 
-    def refusal(self) -> Overloaded:
-        return self._refusal()
+    def refusal(self, *, batch: bool) -> Overloaded:
+        return self._refusal(batch)
 
-    def check(self) -> None:
+    def check(self, *, batch: bool = False) -> None:
         """What is known of Redis may be old; while it is out of reach, only so many may wait here for it."""
         try:
             self._leases.check()
@@ -70,17 +76,19 @@ class SharedCapacity(Capacity):
             self.refused += 1
             raise
         if not self._leases.up:
-            if sum(1 for _ in self._leases.waiting(self)) >= self.waiting_room:
-                raise self._refusal()
-        elif self._taken >= self.places and self._waiting >= self.waiting_room:
+            if sum(batch or not ticket.batch for ticket in self._leases.waiting(self)) >= self.waiting_room:
+                raise self._refusal(batch)
+        elif self._taken >= self.places and self._in_the_room(batch) >= self.waiting_room:
             if self._clock.now() - self._seen < _FRESH:
-                raise self._refusal()
+                raise self._refusal(batch)
             self._leases.touch(self)
 
     @asynccontextmanager
-    async def place(self, on_wait: OnWait | None = None, *, tenant: str = "") -> AsyncIterator[None]:
-        self.check()
-        ticket = self._leases.ask(self, tenant, self._weights.get(tenant, 1.0))
+    async def place(
+        self, on_wait: OnWait | None = None, *, tenant: str = "", batch: bool = False
+    ) -> AsyncIterator[None]:
+        self.check(batch=batch)
+        ticket = self._leases.ask(self, tenant, self._weights.get(tenant, 1.0), batch=batch)
         began: float | None = None
         try:
             position = await ticket.answered

@@ -61,6 +61,11 @@ class Plan:
     kept: LibraryVoice | None = None
     """The voice, where it is one of the library: what the engine needs of it is fetched when it is spoken with."""
 
+    @property
+    def batch(self) -> bool:
+        """Nobody listens to it."""
+        return self.request.priority is Priority.BATCH
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
@@ -119,7 +124,7 @@ class Session:
             speed=plan.request.speed,
             language=plan.request.language,
             options=plan.options,
-            batch=plan.request.priority is Priority.BATCH,
+            batch=plan.batch,
             on_words=self._say_words if plan.request.timestamps else None,
         )
         self._transcoder: Transcoder | None = None
@@ -207,7 +212,8 @@ class Session:
                 async with AsyncExitStack() as held:
                     await self._hold_engine(held)
                     for capacity in capacities(self.plan, self._resources):
-                        await held.enter_async_context(capacity.place(self._say_queued, tenant=self.tenant))
+                        place = capacity.place(self._say_queued, tenant=self.tenant, batch=self.plan.batch)
+                        await held.enter_async_context(place)
                     await self._speak()
                 return self._ended()
         except asyncio.CancelledError:

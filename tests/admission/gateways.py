@@ -85,22 +85,22 @@ async def fresh_prefix(server: RedisServer) -> str:
 class Guest:
     """Holds a place until told to leave, and notes what it was told."""
 
-    def __init__(self, where: Capacity, tenant: str = "") -> None:
+    def __init__(self, where: Capacity, tenant: str = "", *, batch: bool = False) -> None:
         self.leave = asyncio.Event()
         self.entered = asyncio.Event()
         self.told: list[tuple[int, float | None]] = []
         self.waits = asyncio.Event()
         """It has a place or was told that it has to wait."""
-        self.task = asyncio.create_task(self._stay(where, tenant))
+        self.task = asyncio.create_task(self._stay(where, tenant, batch))
         self.inside = False
 
-    async def _stay(self, where: Capacity, tenant: str) -> None:
+    async def _stay(self, where: Capacity, tenant: str, batch: bool) -> None:
         async def on_wait(position: int, eta: float | None) -> None:
             self.told.append((position, eta))
             self.waits.set()
 
         try:
-            async with where.place(on_wait, tenant=tenant):
+            async with where.place(on_wait, tenant=tenant, batch=batch):
                 self.inside = True
                 self.entered.set()
                 self.waits.set()
