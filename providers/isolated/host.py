@@ -15,7 +15,9 @@ from providers.base import Clip, Cloning, Designing, EngineFailed, Provider, Pro
 from providers.isolated import messages
 from providers.isolated.connection import Connection
 from providers.isolated.frames import Frame, Nonsense, TooLong
+from providers.isolated.turns import Turn
 from providers.registry import load
+from providers.waiting import watched
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ class Host:
         self._name = ""
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._pulls: dict[int, asyncio.Event] = {}
+        self._turns: dict[int, Turn] = {}
         self._stopped: set[int] = set()
         """Those that the gateway has stopped, and whose tasks are not over."""
         self._open: set[int] = set()
@@ -71,7 +74,9 @@ class Host:
                     self._tasks[number].cancel()
             case {"do": "ping"}:
                 self._tell_state()
-                self._connection.send(Frame({"is": "pong"}))
+                still = {number: turn.tell() for number, turn in self._turns.items()}
+                queued = [(number, seconds) for number, seconds in still.items() if seconds is not None]
+                self._connection.send(Frame({"is": "pong", "queued": queued}))
             case {"do": "close"}:
                 self._end(sensible=True)
             case {"do": str(do), "id": int(number)} if do in self._work or do == "speak":
@@ -99,6 +104,7 @@ class Host:
     def _ended(self, number: int, work: Coroutine[Any, Any, None], task: asyncio.Task[None]) -> None:
         del self._tasks[number]
         self._pulls.pop(number, None)
+        self._turns.pop(number, None)
         if number in self._stopped:
             self._stopped.discard(number)
             self._say("done", number)
@@ -150,12 +156,18 @@ class Host:
     async def _speak(self, number: int, frame: Frame) -> None:
         """A chunk for each time that it is asked for."""
         asked = self._pulls[number] = asyncio.Event()
-        async with aclosing(self._provider.synthesize(messages.read_segment(frame))) as chunks:
-            async for chunk in chunks:
-                asked.clear()
-                self._say("chunk", number, messages.words(chunk.words), chunk.pcm, key="words")
-                await asked.wait()
+        turn = self._turns[number] = Turn(partial(self._turn_came, number))
+        with watched(turn):
+            async with aclosing(self._provider.synthesize(messages.read_segment(frame))) as chunks:
+                async for chunk in chunks:
+                    asked.clear()
+                    self._say("chunk", number, messages.words(chunk.words), chunk.pcm, key="words")
+                    await asked.wait()
         self._say("done", number)
+
+    def _turn_came(self, number: int) -> None:
+        if number in self._open:
+            self._connection.send(Frame({"is": "turn", "id": number}))
 
     # ---- what goes
 

@@ -80,6 +80,7 @@ class About:
 _ABOUT = TypeAdapter(About)
 _STATE = TypeAdapter(State)
 _VOICE = TypeAdapter(Voice)
+_QUEUED = TypeAdapter(list[tuple[int, Annotated[float, Field(ge=0, allow_inf_nan=False)]]])
 
 
 def about(engine: base.Provider, voices: Sequence[Voice]) -> dict[str, Any]:
@@ -170,6 +171,11 @@ def _word(said: object) -> Word:
         case [str(text), int(start), int(end)]:
             return Word(text, start, end)
     raise Nonsense("a word that is none")
+
+
+def read_queued(said: object) -> list[tuple[int, float]]:
+    """The calls that wait for their turns, and for how many seconds nobody ahead of them has got on."""
+    return _valid(_QUEUED, said)
 
 
 # ---- errors

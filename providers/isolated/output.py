@@ -18,12 +18,14 @@ log = logging.getLogger(__name__)
 
 MARK = b"\x1e"
 """What a line of its log begins with: the record separator, which nobody prints."""
-_PIECE = 65_536
+_PIECE = 2048
+"""Bytes at a time: a line may be two of them, and each is some work of the loop's."""
 _LONGEST_LINE = 65_536
 _LONGEST_MESSAGE = 10_000
 """Characters, none of which takes more than six bytes of a line."""
 _LAST_LINES = 20
-_LAST_PIECES = 64
+_LAST_PIECES = 32
+"""As much as a pipe holds."""
 
 
 class Output:

@@ -14,6 +14,7 @@ from providers.isolated import messages
 from providers.isolated.connection import Connection
 from providers.isolated.frames import Frame, Nonsense, TooLong
 from providers.isolated.process import Process, told
+from providers.isolated.turns import PULSE, Wait
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,6 @@ _LAST_BREATH = 1.0
 """Seconds in which one that has let go of its socket is to end, so that its own status is known."""
 _BURIAL = 5.0
 """Seconds that a system may take to end what was killed."""
-_PULSE = 1.0
-"""Seconds between two signs of life that are asked for."""
 _SILENCE = 60.0
 """Seconds for which a process that has started may say nothing. Models that keep the interpreter's lock for long are
 slow; beyond this they are stuck."""
@@ -36,13 +35,15 @@ _FINAL = ("done", "error")
 class Call:
     """One question, with a number of its own. Sound is asked for with the same call again and again."""
 
-    __slots__ = ("answer", "number", "open")
+    __slots__ = ("answer", "number", "open", "wait")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.answer: asyncio.Future[Frame] | None = None
         self.open = False
         """The other side works on it, or holds something for it."""
+        self.wait: Wait | None = None
+        """For the answer."""
 
 
 class Remote:
@@ -96,6 +97,9 @@ class Remote:
     async def start(self) -> None:
         """Have it start its engine. Raises what that does."""
         await self.ask("start")
+        if not self.usable:
+            # It was lost in the same turn of the loop as it answered.
+            raise self._loss()
         self._started = True
         self._heard = self._loop.time()
         self._beat()
@@ -131,11 +135,12 @@ class Remote:
             raise self._loss()
         self._send(do, call.number, what, payload)
         call.open = True
-        call.answer = self._loop.create_future()
+        call.answer, call.wait = self._loop.create_future(), Wait()
         try:
             return await call.answer
         finally:
-            call.answer = None
+            call.wait.over()
+            call.answer = call.wait = None
 
     def read(self, reader: Callable[[object], T], frame: Frame, key: str = "what") -> T:
         """What ``reader`` makes of the answer. Raises a ``ProviderError``."""
@@ -174,9 +179,16 @@ class Remote:
         kind, number = frame.header.get("is"), frame.header.get("id")
         if kind == "state":
             self._learn(messages.read_state(frame.header.get("what")))
-        elif kind != "pong":
-            if not isinstance(number, int):
-                raise Nonsense("an answer without a number")
+        elif kind == "pong":
+            for queued, still in messages.read_queued(frame.header.get("queued")):
+                if (wait := self._wait(queued)) is not None:
+                    wait.queued(still)
+        elif not isinstance(number, int):
+            raise Nonsense("an answer without a number")
+        elif kind == "turn":
+            if (wait := self._wait(number)) is not None:
+                wait.over()
+        else:
             self._answered(frame, number)
 
     def broken(self, nonsense: Nonsense | None) -> None:
@@ -263,6 +275,10 @@ class Remote:
         else:
             call.answer.set_result(frame)
 
+    def _wait(self, number: int) -> Wait | None:
+        call = self._calls.get(number)
+        return None if call is None else call.wait
+
     def _forget(self, number: int) -> None:
         self._left.discard(number)
         if not self._left:
@@ -284,4 +300,4 @@ class Remote:
             self._give_up("did not answer any more", f"has said nothing for {_SILENCE:g} seconds, and is killed")
         else:
             self._send("ping", 0)
-            self._timer = self._loop.call_later(_PULSE, self._beat)
+            self._timer = self._loop.call_later(PULSE, self._beat)

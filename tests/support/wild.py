@@ -14,7 +14,8 @@ import socket
 import sys
 import threading
 import zlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,6 +35,7 @@ from providers.base import (
     Voice,
     Word,
 )
+from providers.lane import Lane
 
 log = logging.getLogger(__name__)
 RATE = 24000
@@ -148,6 +150,29 @@ class Singing(Plain):
 
     async def converse(self, segments: Any) -> AsyncGenerator[Any, None]:
         yield
+
+
+class Queueing(Plain):
+    """One that has one place. A word is for how many milliseconds a chunk is made; ``0`` is for ever."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._lane = Lane(1, self.id)
+        self._never = threading.Event()
+
+    async def close(self) -> None:
+        self._never.set()
+        await self._lane.close()
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[PcmChunk, None]:
+        async with aclosing(self._lane.iterate(lambda: self._make(segment.text), exclusive=True)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def _make(self, text: str) -> Iterator[PcmChunk]:
+        for word in text.split():
+            self._never.wait(int(word) / 1000 or None)
+            yield PcmChunk(b"\1\0" * RATE)
 
 
 def do(step: str) -> None:

@@ -143,7 +143,7 @@ async def test_a_start_that_takes_too_long_is_ended() -> None:
 
 
 async def test_one_that_gives_no_sign_of_life_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_PULSE", 0.05)
+    monkeypatch.setattr(remote, "PULSE", 0.05)
     monkeypatch.setattr(remote, "_SILENCE", 0.5)
     for step in ("stop", "hold"):
         async with running() as engine:
