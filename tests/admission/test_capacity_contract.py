@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from gateway.admission.capacity import Capacity
-from gateway.admission.fair_queue import FairQueue
+from gateway.admission.lines import BATCH_SHARE, Lines
 from gateway.errors import Overloaded
 from tests.admission.gateways import Gateways, Guest, gateways, turns
 
@@ -27,10 +27,10 @@ def numbers(places: list[Capacity]) -> set[tuple[int, int]]:
     return {(each.taken, each.waiting) for each in places}
 
 
-async def arrive(places: list[Capacity], count: int, tenant: str = "") -> list[Guest]:
+async def arrive(places: list[Capacity], count: int, tenant: str = "", *, batch: bool = False) -> list[Guest]:
     """As many guests, one after the other, at the gateways in turn."""
     doors = itertools.islice(itertools.cycle(places), count)
-    return [await Guest(door, tenant).arrived() for door in doors]
+    return [await Guest(door, tenant, batch=batch).arrived() for door in doors]
 
 
 async def test_those_who_wait_come_in_in_their_order_and_know_their_position(made: Gateways) -> None:
@@ -206,27 +206,111 @@ async def test_a_busy_tenant_does_not_keep_a_quiet_one_waiting(made: Gateways) -
         await guest.cancelled()
 
 
+async def test_whoever_is_listened_to_goes_before_batch_work_that_waits_already(made: Gateways) -> None:
+    places = made.capacity(1)
+    inside, *batch = await arrive(places, 4, batch=True)
+    assert [guest.told[0][0] for guest in batch] == [1, 2, 3]
+    first, second = await arrive(places, 2)
+    assert [first.told[0][0], second.told[0][0]] == [1, 2], "nobody of batch work is before them"
+    (late,) = await arrive(places, 1, batch=True)
+    assert late.told[0][0] == 6
+    await made.settled()
+    assert {(each.waiting, each.waiting_batch) for each in places} == {(6, 4)}
+    for following in (first, second, *batch, late):
+        await inside.gone()
+        inside = await following.let_in()
+        await made.settled()
+        assert numbers(places) == {(1, [first, second, *batch, late][::-1].index(following))}
+    await inside.gone()
+
+
+async def test_batch_work_gets_its_share_however_many_are_listened_to(made: Gateways) -> None:
+    places = made.capacity(1)
+    (inside,) = await arrive(places, 1)
+    batch = await arrive(places, 3, batch=True)
+    assert [guest.told[0][0] for guest in batch] == [1, 2, 3], "what it is told may grow"
+    listened = await arrive(places, 2)
+    for turn in range(1, 2 * BATCH_SHARE + 1):
+        listened += await arrive(places, 1)
+        await inside.gone()
+        inside = await (listened if turn % BATCH_SHARE else batch).pop(0).let_in()
+    for guest in (inside, *batch, *listened):
+        await guest.cancelled()
+    await made.settled()
+    assert numbers(places) == {(0, 0)}
+
+
+async def test_batch_work_is_fair_among_its_tenants_too(made: Gateways) -> None:
+    places = made.capacity(1)
+    (inside,) = await arrive(places, 1)
+    busy = await arrive(places, 10, "busy", batch=True)
+    (quiet,) = await arrive(places, 1, "quiet", batch=True)
+    assert quiet.told[0][0] == 2
+    # What a tenant had of one line costs it nothing in the other.
+    (listened,) = await arrive(places, 1, "busy")
+    assert listened.told[0][0] == 1
+    for following in (listened, busy[0], quiet, busy[1]):
+        await inside.gone()
+        inside = await following.let_in()
+    for guest in (inside, *busy):
+        await guest.cancelled()
+
+
+async def test_batch_work_fills_its_room_and_not_that_of_those_who_are_listened_to(made: Gateways) -> None:
+    places = made.capacity(1, waiting_room=2)
+    guests = await arrive(places, 3, batch=True)
+    await made.settled()
+    for door in places:
+        door.check()
+        with pytest.raises(Overloaded):
+            door.check(batch=True)
+        with pytest.raises(Overloaded, match="2 wait"):
+            async with door.place(batch=True):
+                raise AssertionError("there was no place")
+    guests += await arrive(places, 2)
+    assert [guest.told[0][0] for guest in guests[3:]] == [1, 2]
+    await made.settled()
+    for door in places:
+        with pytest.raises(Overloaded, match="2 wait"):
+            door.check()
+        with pytest.raises(Overloaded):
+            async with door.place():
+                raise AssertionError("there was no place")
+    for guest in guests:
+        await guest.cancelled()
+    await made.settled()
+    assert numbers(places) == {(0, 0)}
+    # Those who are listened to take the room of batch work.
+    guests = await arrive(places, 3)
+    with pytest.raises(Overloaded):
+        async with places[-1].place(batch=True):
+            raise AssertionError("there was no place")
+    for guest in guests:
+        await guest.cancelled()
+
+
 @pytest.mark.parametrize("seed", range(4))
-async def test_the_order_is_that_of_the_fair_queue(made: Gateways, seed: int) -> None:
+async def test_the_order_is_that_of_the_lines(made: Gateways, seed: int) -> None:
     """Whoever comes and gives up in between: positions and turns are what the rule says."""
     chance = random.Random(seed)
     weights = {"a": 1.0, "b": 3.0, "c": 0.7}
     places = made.capacity(1, weights=weights)
-    rule: FairQueue[Guest] = FairQueue()
+    rule: Lines[Guest] = Lines()
     (inside,) = await arrive(places, 1)
-    waiting: dict[Guest, str] = {}
+    waiting: dict[Guest, tuple[str, bool]] = {}
     for step in range(160):
         draw = chance.random() if step < 120 else 1.0
         if draw < 0.5 and len(waiting) < 30:
-            tenant = chance.choice("abc")
-            guest = await Guest(chance.choice(places), tenant).arrived()
-            rule.push(guest, tenant, weights[tenant])
-            waiting[guest] = tenant
-            assert guest.told[0][0] == rule.position(guest, tenant)
+            tenant, batch = chance.choice("abc"), chance.random() < 0.4
+            guest = await Guest(chance.choice(places), tenant, batch=batch).arrived()
+            rule.push(guest, tenant, weights[tenant], batch=batch)
+            waiting[guest] = (tenant, batch)
+            assert guest.told[0][0] == rule.position(guest, tenant, batch=batch)
         elif draw < 0.65 and waiting:
             guest = chance.choice(list(waiting))
             await guest.cancelled()
-            rule.remove(guest, waiting.pop(guest))
+            tenant, batch = waiting.pop(guest)
+            rule.remove(guest, tenant, batch=batch)
             await made.settled()
         elif waiting:
             await inside.gone()
@@ -244,10 +328,10 @@ async def test_a_crowd_never_has_more_places_than_there_are_and_everybody_gets_o
     places = made.capacity(4, waiting_room=1000)
     inside = most = served = 0
 
-    async def one(door: Capacity, tenant: str, steps: int, gives_up: bool) -> None:
+    async def one(door: Capacity, tenant: str, batch: bool, steps: int, gives_up: bool) -> None:
         nonlocal inside, most, served
         try:
-            async with asyncio.timeout(0.02 if gives_up else None), door.place(tenant=tenant):
+            async with asyncio.timeout(0.02 if gives_up else None), door.place(tenant=tenant, batch=batch):
                 inside += 1
                 most = max(most, inside)
                 try:
@@ -262,7 +346,7 @@ async def test_a_crowd_never_has_more_places_than_there_are_and_everybody_gets_o
     async with asyncio.TaskGroup() as group:
         for number in range(300):
             door, tenant = chance.choice(places), chance.choice("abc")
-            group.create_task(one(door, tenant, chance.randint(0, 30), number % 5 == 0))
+            group.create_task(one(door, tenant, chance.random() < 0.5, chance.randint(0, 30), number % 5 == 0))
     assert most == 4
     assert served >= 240
     await made.settled()
