@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib.resources import files
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from redis.asyncio import Redis
@@ -28,7 +28,6 @@ from gateway.errors import Overloaded
 log = logging.getLogger(__name__)
 
 PREFIX = "voxwire:capacity:"
-_SCRIPT = (files(__package__) / "leases.lua").read_text()
 _UNREACHABLE = "the shared places cannot be asked for now; try again later"
 _STOPPING = "the gateway is about to stop; try another one"
 _FIRST_DELAY = 0.05
@@ -52,6 +51,9 @@ def client(url: str, patience: float) -> Redis:
 
 class Leases:
     """``lease`` is for how many seconds Redis believes what it was told last; ``connect`` makes a client."""
+
+    script: ClassVar[str] = (files(__package__) / "leases.lua").read_text()
+    """What a turn runs. Gateways of two versions run two, over the same keys, while one takes the other's place."""
 
     def __init__(self, connect: Callable[[], Redis], lease: float, clock: Clock, prefix: str = PREFIX) -> None:
         self.up = False
@@ -190,7 +192,7 @@ class Leases:
             await redis.aclose()
 
     async def _take_turns(self, redis: Redis) -> None:
-        script = redis.register_script(_SCRIPT)
+        script = redis.register_script(self.script)
         everything = True
         while True:
             self._work.clear()

@@ -126,10 +126,16 @@ async def test_one_who_gives_up_waiting_takes_no_place(made: Gateways) -> None:
     assert numbers(places) == {(0, 0)}
 
 
-async def test_a_place_given_in_the_moment_of_a_cancel_goes_to_the_next(made: Gateways) -> None:
+@pytest.mark.parametrize("second_is_batch", [False, True])
+@pytest.mark.parametrize("third_is_batch", [False, True])
+async def test_a_place_given_in_the_moment_of_a_cancel_goes_to_the_next(
+    made: Gateways, second_is_batch: bool, third_is_batch: bool
+) -> None:
     for pause in range(6):
         places = made.capacity(1, name=f"moment {pause}")
-        first, second, third = await arrive(places, 3)
+        (first,) = await arrive(places, 1)
+        (second,) = await arrive(places[::-1], 1, batch=second_is_batch)
+        (third,) = await arrive(places, 1, batch=third_is_batch)
         first.leave.set()
         for _ in range(pause):
             await asyncio.sleep(0)

@@ -404,6 +404,26 @@ async def test_a_redis_that_forgets_lets_nobody_in_until_all_have_told_it_what_t
     await until(lambda: (near.taken, near.waiting) == (0, 0), b)
 
 
+async def test_batch_work_is_known_as_such_to_a_redis_that_forgot_it_and_while_none_is_there(own_lab: Lab) -> None:
+    lab = own_lab
+    a = await lab.gateway(3.0)
+    b = await lab.gateway(3.0)
+    far, near = capacity(a, 1), capacity(b, 1)
+    holder = await Guest(far).let_in()
+    batch = [await Guest(door, batch=True).arrived() for door in (near, far)]
+    lab.server.stop()
+    await until(lambda: not (a.up or b.up))
+    listened = await Guest(near).arrived()
+    late = await Guest(near, batch=True).arrived()
+    assert (listened.told[0][0], late.told[0][0]) == (1, 3)
+    lab.server.start()
+    await until(lambda: a.up and b.up and (far.waiting, far.waiting_batch) == (4, 3), a, b)
+    await holder.gone()
+    for guest in (listened, *batch, late):
+        await guest.let_in()
+        await guest.gone()
+
+
 async def test_a_redis_that_was_out_of_everybodys_reach_is_quiet_too(lab: Lab) -> None:
     """It ran on, and took everybody for dead: whoever reaches it first must not get what the others hold."""
     a, first = await lab.proxied()
