@@ -304,9 +304,10 @@ async def test_the_order_is_that_of_the_lines(made: Gateways, seed: int) -> None
     rule: Lines[Guest] = Lines()
     (inside,) = await arrive(places, 1)
     waiting: dict[Guest, tuple[str, bool]] = {}
-    for step in range(160):
-        draw = chance.random() if step < 120 else 1.0
-        if draw < 0.5 and len(waiting) < 30:
+    for step in range(240):
+        # A crowd, which comes and goes, and then goes.
+        draw = 0.0 if step < 45 else chance.random() if step < 150 else 1.0
+        if draw < 0.5 and len(waiting) < 60:
             tenant, batch = chance.choice("abc"), chance.random() < 0.4
             guest = await Guest(chance.choice(places), tenant, batch=batch).arrived()
             rule.push(guest, tenant, weights[tenant], batch=batch)
