@@ -62,7 +62,8 @@ def create_app(settings: Settings | None = None, gateway: Gateway | None = None)
     routes: list[BaseRoute] = [*health.routes(gateway), *index.routes(gateway, _web_folder())]
     for dialect in DIALECTS:
         routes.extend(dialect(gateway))
-    routes.extend(openapi_routes(tuple(routes), _web_folder() / "docs.html", key_required=gateway.keys.required))
+    page, key_required, address = _web_folder() / "docs.html", gateway.keys.required, gateway.settings.public_url
+    routes.extend(openapi_routes(tuple(routes), page, key_required=key_required, address=address))
     middleware = []
     if gateway.settings.cors_origins:
         middleware.append(

@@ -9,6 +9,8 @@ from starlette.routing import Match, Route
 
 from gateway.dialects.refusal import ErrorAnswer, ErrorFields, json_response
 
+_OF_FILES = frozenset({"GET", "HEAD"})
+
 
 class UnroutedAnswer(ErrorAnswer):
     """In the gateway's own form and, for the clients of servers that were written with FastAPI, in theirs."""
@@ -37,7 +39,10 @@ def _answer(status: int, code: str, message: str, detail: str, headers: dict[str
 def _methods(request: Request) -> list[str]:
     """Of all routes of this path: several may share it, and each knows of its own alone."""
     found: set[str] = set()
+    # What is mounted has noted where, as if the application began there.
+    scope = {**request.scope, "root_path": request.scope.get("app_root_path", request.scope.get("root_path", ""))}
     for route in request.app.routes:
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
-            found |= route.methods or set()
+        if route.matches(scope)[0] is not Match.NONE:
+            # What is mounted is files.
+            found |= (route.methods or set()) if isinstance(route, Route) else _OF_FILES
     return sorted(found)

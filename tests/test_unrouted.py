@@ -22,6 +22,8 @@ async def test_a_path_without_a_route_is_answered_in_both_forms() -> None:
         ("/v1/voices", "GET, HEAD, POST"),
         ("/external-semaphores", "GET, HEAD, POST"),
         ("/v1/voices/library/anna", "DELETE, GET, HEAD"),
+        ("/static/app.js", "GET, HEAD"),
+        ("/static/v1/voices", "GET, HEAD"),
     ],
 )
 async def test_a_wrong_method_is_told_of_all_methods_of_its_path(path: str, allowed: str) -> None:

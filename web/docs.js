@@ -12,6 +12,7 @@ const state = element("state");
 const searched = [];
 /** @type {{parts: HTMLElement[], list: HTMLElement}[]} */
 const chapters = [];
+let address = location.origin;
 
 try {
   const response = await fetch("/openapi.json");
@@ -25,6 +26,7 @@ try {
 /** @param {Json} told */
 function show(told) {
   element("version").textContent = told.info.version;
+  address = told.servers?.[0]?.url ?? location.origin;
   const schemas = new Schemas(told.components.schemas);
   routes.append(prose(told.info.description));
   for (const tag of told.tags) {
@@ -136,7 +138,7 @@ function table(fields) {
  * @param {Schemas} schemas
  */
 function curl(path, method, said, schemas) {
-  const url = location.origin + path.replaceAll(/\{(\w+)\}/g, (_, name) => name.toUpperCase());
+  const url = address + path.replaceAll(/\{(\w+)\}/g, (_, name) => name.toUpperCase());
   const lines = [`curl ${method === "get" ? "" : `-X ${method.toUpperCase()} `}${url}`];
   for (const one of said.parameters ?? []) {
     if (one.in === "header" && one.required) lines.push(`-H ${quoted(`${one.name}: ...`)}`);

@@ -122,7 +122,8 @@ export class Schemas {
    */
   object(schema, deep) {
     if (deep > DEEPEST) return {};
-    const must = [...(schema.required ?? []), ...(schema.oneOf?.[0]?.required ?? [])];
+    const first = (schema.allOf ?? []).flatMap((/** @type {Schema} */ rule) => (rule.oneOf ?? rule.anyOf)?.[0]?.required ?? []);
+    const must = [...(schema.required ?? []), ...first];
     return Object.fromEntries(must.map((key) => [key, this.sample(schema.properties?.[key] ?? {}, deep + 1)]));
   }
 }

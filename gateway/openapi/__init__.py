@@ -9,9 +9,22 @@ from gateway.openapi.operation import (
     Operation,
     Said,
     Tag,
+    at_least_one_of,
     json_content,
     one_of,
     refusals,
 )
 
-__all__ = ["SPEAKING", "ApiRoute", "Content", "Link", "Operation", "Said", "Tag", "json_content", "one_of", "refusals"]
+__all__ = [
+    "SPEAKING",
+    "ApiRoute",
+    "Content",
+    "Link",
+    "Operation",
+    "Said",
+    "Tag",
+    "at_least_one_of",
+    "json_content",
+    "one_of",
+    "refusals",
+]

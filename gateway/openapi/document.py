@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 from starlette.routing import BaseRoute, compile_path
 
 from gateway import __version__
@@ -36,8 +37,9 @@ def operations(routes: Iterable[BaseRoute]) -> list[ApiRoute]:
     return [route for route in routes if isinstance(route, ApiRoute)]
 
 
-def document(routes: Iterable[BaseRoute], *, key_required: bool) -> Json:
-    """``routes`` as JSON; those that say nothing are left out. ``key_required``: this deployment has keys."""
+def document(routes: Iterable[BaseRoute], *, key_required: bool, address: str | None = None) -> Json:
+    """``routes`` as JSON; those that say nothing are left out. ``key_required``: this deployment has keys. ``address``:
+    what it is reached by, where that is not what the document is."""
     told = operations(routes)
     schemas = _Schemas(told)
     paths: dict[str, Json] = {}
@@ -49,6 +51,7 @@ def document(routes: Iterable[BaseRoute], *, key_required: bool) -> Json:
         "openapi": "3.1.0",
         "info": {"title": "Voxwire", "version": __version__, "description": _DESCRIPTION},
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        **({"servers": [{"url": address.rstrip("/")}]} if address else {}),
         "tags": [{"name": tag.name, "description": tag.description} for tag in tags.values()],
         "paths": paths,
         "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
@@ -150,6 +153,13 @@ def _without_null(schema: Json) -> Json:
 # ---- types
 
 
+class _Untitled(GenerateJsonSchema):
+    """Without titles, which are the names once more: generators of clients would call types of two APIs by one."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
 class _Schemas:
     """What pydantic says of the types of all operations. Types of one name in two APIs are kept apart."""
 
@@ -167,7 +177,7 @@ class _Schemas:
 
     def fields(self, tag: Tag, model: type[BaseModel]) -> tuple[dict[str, Json], set[str]]:
         """A schema for each, and which of them must be there. The model has no name of its own in the document."""
-        schema = model.model_json_schema(ref_template=_template(tag.name))
+        schema = model.model_json_schema(ref_template=_template(tag.name), schema_generator=_Untitled)
         self._define(tag.name, schema)
         return schema.get("properties", {}), set(schema.get("required", ()))
 
@@ -175,13 +185,14 @@ class _Schemas:
         # By identity: a type such as ``list[Voice]`` may be made anew at each mention, and is kept by its operation.
         wanted = {(id(type_), mode): type_ for type_, mode in types}
         inputs = [(key, key[1], TypeAdapter(type_)) for key, type_ in wanted.items()]
-        schemas, definitions = TypeAdapter.json_schemas(inputs, ref_template=_template(tag))
+        schemas, definitions = TypeAdapter.json_schemas(inputs, ref_template=_template(tag), schema_generator=_Untitled)
         for key, mode in schemas:
             self._schemas[tag, key[0], mode] = schemas[key, mode]
         self._define(tag, definitions)
 
     def _define(self, tag: str, schema: Json) -> None:
-        self.components.update((f"{tag}.{name}", found) for name, found in schema.get("$defs", {}).items())
+        for name, found in schema.get("$defs", {}).items():
+            self.components[f"{tag}.{name}"] = {key: value for key, value in found.items() if key != "title"}
 
 
 def _template(tag: str) -> str:

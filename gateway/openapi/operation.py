@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.config import JsonDict
+from pydantic.config import JsonDict, JsonValue
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.routing import Route
@@ -149,8 +149,16 @@ def json_content(type_: Any, description: str = "") -> tuple[Content, ...]:
 
 def one_of(**kinds: str) -> JsonDict:
     """The schema's part of a rule that one of these fields is there, and is no null; a kind is JSON's name of it. The
-    model checks the same in words of its own."""
-    return {"oneOf": [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds.items()]}
+    model checks the same in words of its own. Below an ``allOf``, because generators of clients take a ``oneOf`` beside
+    fields for all that there is, and forget the fields."""
+    ways: list[JsonValue] = [{"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds.items()]
+    return {"allOf": [{"oneOf": ways}]}
+
+
+def at_least_one_of(*names: str) -> JsonDict:
+    """As ``one_of``; several may be there, and a null is as good."""
+    ways: list[JsonValue] = [{"required": [name]} for name in names]
+    return {"allOf": [{"anyOf": ways}]}
 
 
 def refusals(form: Any, *errors: type[VoxwireError], **statuses: str) -> dict[int, Said]:

@@ -14,12 +14,12 @@ from starlette.routing import BaseRoute, Route
 from gateway.openapi.document import document
 
 
-def routes(told: Sequence[BaseRoute], page: Path, *, key_required: bool) -> list[BaseRoute]:
+def routes(told: Sequence[BaseRoute], page: Path, *, key_required: bool, address: str | None = None) -> list[BaseRoute]:
     """``page`` is the HTML file, which reads the document."""
     made = b""
 
     def make() -> bytes:
-        return orjson.dumps(document(told, key_required=key_required))
+        return orjson.dumps(document(told, key_required=key_required, address=address))
 
     async def openapi(_: Request) -> Response:
         nonlocal made

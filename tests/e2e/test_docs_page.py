@@ -55,6 +55,13 @@ async def test_an_address_opens_its_route_with_its_fields(gateway: Gateway) -> N
     assert "curl -X POST" in text
 
 
+async def test_a_body_that_leaves_a_choice_is_shown_with_all_of_its_fields(gateway: Gateway) -> None:
+    async with docs(gateway, "#post_api_v1_base_clone") as page:
+        text = await page.inner_text("#post_api_v1_base_clone[open]")
+    assert "x_vector_only_mode" in text
+    assert '"ref_audio_url":"string"' in text
+
+
 async def test_what_is_looked_for_stays_and_the_rest_goes(gateway: Gateway) -> None:
     async with docs(gateway) as page:
         await page.fill("#filter", "max_concurrent")

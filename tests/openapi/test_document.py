@@ -37,6 +37,26 @@ def test_no_two_operations_have_one_id(told: dict[str, Any]) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_it_names_the_address_that_clients_reach_the_gateway_by(told: dict[str, Any]) -> None:
+    assert "servers" not in told
+    named = document([], key_required=False, address="https://voice.example.com/tts/")
+    assert named["servers"] == [{"url": "https://voice.example.com/tts"}]
+
+
+def test_no_two_types_can_get_one_name_from_a_generator_of_clients(told: dict[str, Any]) -> None:
+    """Generators go by the titles, which are the same in several APIs."""
+    schemas = told["components"]["schemas"].values()
+    fields = [field for schema in schemas for field in schema.get("properties", {}).values()]
+    assert [found for found in (*schemas, *fields) if "title" in found] == []
+
+
+def test_no_choice_stands_beside_fields_where_a_generator_of_clients_would_forget_these(told: dict[str, Any]) -> None:
+    schemas = told["components"]["schemas"]
+    assert [name for name, found in schemas.items() if "properties" in found and {"oneOf", "anyOf"} & set(found)] == []
+    ways = [way["required"] for way in schemas["voices.VoiceBody"]["allOf"][0]["oneOf"]]
+    assert ways == [["description"], ["clip"]]
+
+
 def test_every_type_is_used(told: dict[str, Any]) -> None:
     text = str(told)
     assert [name for name in told["components"]["schemas"] if f"#/components/schemas/{name}'" not in text] == []

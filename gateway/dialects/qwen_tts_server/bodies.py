@@ -11,6 +11,7 @@ from gateway.errors import BadRequest
 from gateway.library import Base64, Source, Url
 from gateway.library.addresses import LONGEST_URL
 from gateway.library.voice import MAX_DESCRIPTION, MAX_TRANSCRIPT, VoiceName
+from gateway.openapi import at_least_one_of
 
 MAX_TEXTS = 1000
 MAX_BATCH_CHARACTERS = 10_000
@@ -68,9 +69,7 @@ class VoiceDesignBody(SpeechBody):
 class ReferenceBody(_Body):
     """A clip, and what is said in it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"anyOf": [{"required": ["ref_audio_url"]}, {"required": ["ref_audio_base64"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra=at_least_one_of("ref_audio_url", "ref_audio_base64"))
 
     ref_audio_url: str | None = Field(None, max_length=LONGEST_URL)
     """A public http(s) address of a sound file. This, or `ref_audio_base64`."""
