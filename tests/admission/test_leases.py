@@ -356,9 +356,12 @@ async def test_while_redis_is_away_those_who_hold_go_on_and_the_others_are_told_
     await newcomer.gone()
 
 
-@pytest.mark.parametrize("loss", ["restart", "restart with old data", "flush"])
+@pytest.mark.parametrize(
+    ("loss", "batch"),
+    [("restart", False), ("restart with old data", False), ("restart with old data", True), ("flush", False)],
+)
 async def test_a_redis_that_forgets_lets_nobody_in_until_all_have_told_it_what_they_hold(
-    own_lab: Lab, loss: str
+    own_lab: Lab, loss: str, batch: bool
 ) -> None:
     """The gateway that holds comes back last, and finds its places untouched."""
     lab = own_lab
@@ -368,7 +371,7 @@ async def test_a_redis_that_forgets_lets_nobody_in_until_all_have_told_it_what_t
     b = await lab.gateway(lease)
     far, near = capacity(a, 2), capacity(b, 2)
     gone = [await Guest(near).let_in() for _ in range(2)]
-    holders = [await Guest(far).arrived()]
+    holders = [await Guest(far, batch=batch).arrived()]
     if loss == "restart with old data":
         # It knows of places that were given back since, and of one who waits and has a place by now.
         lab.server.save()
@@ -497,6 +500,19 @@ async def test_all_leases_of_a_process_are_renewed_in_one_round_trip(lab: Lab) -
     assert time.monotonic() - began >= 3 * LEASE / 3 * 0.9, "three times a lease"
     for guest in guests:
         await guest.gone()
+
+
+async def test_one_who_gives_up_is_out_of_line_in_the_next_turn(lab: Lab) -> None:
+    """And not only once everything is told again."""
+    places = capacity(await lab.gateway(LONG), 1)
+    holder = await Guest(places).let_in()
+    for batch in (False, True):
+        waiter = await Guest(places, batch=batch).arrived()
+        await waiter.cancelled()
+        following = await Guest(places, batch=batch).arrived()
+        assert following.told[0][0] == 1
+        await following.cancelled()
+    await holder.gone()
 
 
 async def test_the_fewest_places_that_a_gateway_declares_count(lab: Lab) -> None:
