@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 _PIECE = 16_384
 _LONGEST_INSTRUCTIONS = 4096
 """Characters, as OpenAI has it."""
+_RATE = re.compile("[0-9]{1,9}")
 _RATES = ("x-sample-rate", "x-audio-sample-rate")
 """Headers in which servers say how many samples a second they send."""
 
@@ -166,7 +168,7 @@ def _rate(answer: aiohttp.ClientResponse) -> int | None:
     _, _, parameters = answer.headers.get("content-type", "").partition(";")
     said = [value for name, _, value in (one.strip().partition("=") for one in parameters.split(";")) if name == "rate"]
     said += [answer.headers[name] for name in _RATES if name in answer.headers]
-    return int(said[0]) if said and said[0].isascii() and said[0].isdigit() else None
+    return int(said[0]) if said and _RATE.fullmatch(said[0]) else None
 
 
 def _sendable(text: str) -> str:

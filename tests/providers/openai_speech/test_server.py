@@ -214,6 +214,12 @@ async def test_sound_at_another_rate_is_refused_where_the_server_says_so(said: s
             assert await speak(engine) == SOUND
 
 
+async def test_a_rate_that_is_none_is_not_looked_at() -> None:
+    async with serving_raw(always(answer(SOUND, "x-sample-rate: " + "5" * 5000))) as server:
+        async with started(server.url, voices="a") as engine:
+            assert await speak(engine) == SOUND
+
+
 @pytest.mark.parametrize("kind", ["application/problem+json", "application/json; charset=utf-8"])
 async def test_an_error_with_a_good_status_is_an_error(kind: str) -> None:
     handler = always(answer(b'{"detail": "no"}', f"content-type: {kind}"))
@@ -313,6 +319,7 @@ def test_a_status_says_whose_fault_it_is_and_whether_to_try_again(status: int, c
         ("soon", None),
         ("Wed, 21 Oct 2099 07:28:00 GMT", 3600.0),
         ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
     ],
 )
 def test_a_time_to_try_again_is_a_sensible_one(value: str, seconds: float | None) -> None:
