@@ -215,9 +215,9 @@ async def test_sound_at_another_rate_is_refused_where_the_server_says_so(said: s
 
 
 async def test_a_rate_that_is_none_is_not_looked_at() -> None:
-    async with serving_raw(always(answer(SOUND, "x-sample-rate: " + "5" * 5000))) as server:
-        async with started(server.url, voices="a") as engine:
-            assert await speak(engine) == SOUND
+    said = always(answer(SOUND, "x-sample-rate: " + "5" * 5000))
+    async with serving_raw(said) as server, started(server.url, voices="a") as engine:
+        assert await speak(engine) == SOUND
 
 
 @pytest.mark.parametrize("kind", ["application/problem+json", "application/json; charset=utf-8"])
