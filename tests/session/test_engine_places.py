@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from gateway.errors import BadOption, EngineError, Overloaded
-from gateway.events import Ended, Queued, SpeechRequest
+from gateway.events import Ended, Priority, Queued, SpeechRequest
 from providers import base
 from providers.base import Capabilities, EngineUnavailable, ProviderError
 from tests.support import rig
@@ -103,6 +103,50 @@ async def test_a_full_waiting_room_of_an_engine_refuses_with_a_time() -> None:
         gate.set()
         for listener in running:
             await listener.done()
+
+
+@virtual_time
+@pytest.mark.parametrize("scarce", [{}, {"max_sessions": 1}])
+async def test_batch_work_waits_behind_whoever_is_listened_to(scarce: dict[str, Any]) -> None:
+    engine = Scripted() if scarce else Narrow()
+    gate = asyncio.Event()
+    engine.otherwise(Wait(gate), Say(sound(20)))
+    async with rig.gateway(engine, **scarce) as made:
+
+        def ask(text: str, priority: Priority) -> rig.Listener:
+            return rig.Listener(made, priority=priority).say(text).start()
+
+        batch = [ask(f"Batch {number}.", Priority.BATCH) for number in range(4)]
+        await settle()
+        listened = [ask(f"Listened {number}.", Priority.INTERACTIVE) for number in range(3)]
+        await settle()
+        told = [[event.position for event in one.events if isinstance(event, Queued)] for one in (*batch, *listened)]
+        assert told == [[], [1], [2], [3], [1], [2], [3]]
+        for gone in (batch[1], listened[0]):
+            gone.session.cancel()
+            await gone.done()
+        gate.set()
+        for one in (*batch, *listened):
+            await one.done()
+        assert engine.texts == ["Batch 0.", "Listened 1.", "Listened 2.", "Batch 2.", "Batch 3."]
+
+
+@virtual_time
+async def test_a_batch_that_fills_the_room_keeps_no_listener_out() -> None:
+    engine = Narrow()
+    gate = asyncio.Event()
+    engine.otherwise(Wait(gate), Say(sound(20)))
+    async with rig.gateway(engine, max_waiting=2) as made:
+        batch = SpeechRequest(priority=Priority.BATCH)
+        running = [rig.Listener(made, priority=Priority.BATCH).say("Hello there.").start() for _ in range(3)]
+        await settle()
+        with pytest.raises(Overloaded):
+            made.sessions.check(made.sessions.plan(batch))
+        made.sessions.check(made.sessions.plan(SpeechRequest()))
+        running.append(rig.Listener(made).say("Hello there.").start())
+        gate.set()
+        for listener in running:
+            assert isinstance(await listener.done(), Ended)
 
 
 @virtual_time
