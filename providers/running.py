@@ -418,7 +418,8 @@ class Engine:
                 change()
 
         self._stop_timer()
-        self._timer = asyncio.get_running_loop().call_later(seconds, now)
+        # In nobody's name: it would keep what the session has that happened to come last.
+        self._timer = asyncio.get_running_loop().call_later(seconds, now, context=Context())
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

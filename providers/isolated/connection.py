@@ -52,7 +52,9 @@ class Connection(asyncio.Protocol):
 
     async def room(self) -> None:
         """Wait until the other side has taken most of what it was sent, or is gone."""
-        await self._room.wait()
+        # All who wait are woken at once, and the first of them may fill it again.
+        while not self._room.is_set():
+            await self._room.wait()
 
     def close(self) -> None:
         """Close it now, whatever was not sent."""

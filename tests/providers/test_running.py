@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from contextvars import ContextVar
 
 import pytest
 
@@ -134,3 +137,24 @@ async def test_closing_ends_a_start_that_hangs() -> None:
     await providers.close()
     with pytest.raises(EngineUnavailable, match="closed"):
         await using
+
+
+@virtual_time
+async def test_an_engine_that_waits_to_be_unloaded_keeps_nothing_of_who_spoke_last() -> None:
+    class Kept: ...
+
+    held: ContextVar[Kept] = ContextVar("held")
+    engine = Scripted()
+    providers = Providers([engine], idle=3600.0)
+    await providers.start()
+
+    async def speak() -> weakref.ref[Kept]:
+        held.set(kept := Kept())
+        async with providers.hold("scripted"):
+            return weakref.ref(kept)
+
+    kept = await asyncio.create_task(speak())
+    await settle()
+    gc.collect()
+    assert kept() is None
+    await providers.close()
