@@ -50,8 +50,8 @@ async def test_it_is_what_the_engine_is_and_nothing_else() -> None:
         await engine.close()
 
 
-async def test_nothing_of_an_engine_without_options_is_imported_here() -> None:
-    sys.modules.pop("providers.tone", None)
+async def test_nothing_of_an_engine_without_options_is_imported_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "providers.tone", raising=False)
     async with running("mock_tone") as engine:
         assert await speak(engine, "Hello there.")
         assert "providers.tone" not in sys.modules
