@@ -68,7 +68,9 @@ class Remote:
         """Calls that nobody waits for any more, and that the other side has not ended yet."""
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._heard = 0.0
+        self._unanswered = 0
+        """Signs of life that were asked for since anything came. Not seconds: this process itself may have been
+        stopped for as long."""
         self._timer: asyncio.TimerHandle | None = None
         """For the next sign of life, or for the end of one that does not end."""
         try:
@@ -101,7 +103,6 @@ class Remote:
             # It was lost in the same turn of the loop as it answered.
             raise self._loss()
         self._started = True
-        self._heard = self._loop.time()
         self._beat()
 
     async def ask(self, do: str, what: Mapping[str, Any] | None = None, payload: bytes = b"") -> Frame:
@@ -175,7 +176,7 @@ class Remote:
             self.process.kill()
 
     def received(self, frame: Frame) -> None:
-        self._heard = self._loop.time()
+        self._unanswered = 0
         kind, number = frame.header.get("is"), frame.header.get("id")
         if kind == "state":
             self._learn(messages.read_state(frame.header.get("what")))
@@ -296,8 +297,9 @@ class Remote:
 
     def _beat(self) -> None:
         """Ask for a sign of life, and end what has given none for too long."""
-        if self._loop.time() - self._heard > _SILENCE:
+        if self._unanswered * PULSE >= _SILENCE:
             self._give_up("did not answer any more", f"has said nothing for {_SILENCE:g} seconds, and is killed")
         else:
+            self._unanswered += 1
             self._send("ping", 0)
             self._timer = self._loop.call_later(PULSE, self._beat)

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import struct
+import time
 from contextlib import aclosing
 
 import pytest
@@ -151,6 +152,18 @@ async def test_one_that_gives_no_sign_of_life_is_ended(monkeypatch: pytest.Monke
             with pytest.raises(EngineFailed, match="did not answer any more; the next request starts it again"):
                 await speak(engine, f"20 {step}")
             await over(pid)
+
+
+async def test_a_gateway_that_was_stopped_for_long_does_not_blame_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "PULSE", 0.05)
+    monkeypatch.setattr(remote, "_SILENCE", 0.5)
+    async with running() as engine:
+        pid = engine.process
+        await speak(engine, "20")
+        time.sleep(1.0)  # noqa: ASYNC251 - as SIGSTOP does
+        await asyncio.sleep(0.1)
+        assert await speak(engine, "20")
+        assert engine.process == pid
 
 
 async def test_one_that_hangs_when_it_is_closed_is_killed(
