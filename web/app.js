@@ -337,7 +337,7 @@ const diagnostics = {
 };
 Object.assign(window, { voxwire: diagnostics });
 
-fillSnippets(gateway.origin);
+fillSnippets(gateway.root.href.replace(/\/$/, ""));
 metrics.show(noNumbers());
 waveform.draw();
 showButtons();

@@ -12,10 +12,11 @@ const state = element("state");
 const searched = [];
 /** @type {{parts: HTMLElement[], list: HTMLElement}[]} */
 const chapters = [];
-let address = location.origin;
+const here = new URL(".", location.href).href.replace(/\/$/, "");
+let address = here;
 
 try {
-  const response = await fetch("/openapi.json");
+  const response = await fetch("openapi.json");
   if (!response.ok) throw new Error(`it answered ${response.status}`);
   show(await response.json());
   state.remove();
@@ -26,7 +27,7 @@ try {
 /** @param {Json} told */
 function show(told) {
   element("version").textContent = told.info.version;
-  address = told.servers?.[0]?.url ?? location.origin;
+  address = told.servers?.[0]?.url ?? here;
   const schemas = new Schemas(told.components.schemas);
   routes.append(prose(told.info.description));
   for (const tag of told.tags) {

@@ -14,9 +14,11 @@ import { GatewayAway } from "./errors.js";
 export class Gateway {
   /** @param {URL} page its address; `?api_key=` there is passed on */
   constructor(page) {
-    this.origin = page.origin;
+    /** Where the gateway is: the page's folder, for a proxy may have put it under a path of its own. */
+    this.root = new URL(".", page);
+    this.root.search = "";
     this.key = page.searchParams.get("api_key");
-    this.streamUrl = new URL("/v1/stream", page);
+    this.streamUrl = new URL("v1/stream", this.root);
     this.streamUrl.protocol = page.protocol === "https:" ? "wss:" : "ws:";
     if (this.key !== null) this.streamUrl.searchParams.set("api_key", this.key);
   }
@@ -26,14 +28,14 @@ export class Gateway {
    * @throws {GatewayAway}
    */
   async voices() {
-    const response = await this.get("/v1/voices");
+    const response = await this.get("v1/voices");
     const body = await response.json();
     return Array.isArray(body) ? body : body.voices;
   }
 
   /** @returns {Promise<Response>} in the Prometheus text format */
   metrics() {
-    return fetch("/metrics", { headers: this.headers() });
+    return fetch(new URL("metrics", this.root), { headers: this.headers() });
   }
 
   /**
@@ -41,7 +43,7 @@ export class Gateway {
    * @throws {GatewayAway}
    */
   async probe() {
-    await this.get("/v1/voices");
+    await this.get("v1/voices");
   }
 
   /**
@@ -51,7 +53,7 @@ export class Gateway {
   async get(path) {
     let response;
     try {
-      response = await fetch(path, { headers: this.headers() });
+      response = await fetch(new URL(path, this.root), { headers: this.headers() });
     } catch {
       throw new GatewayAway("The gateway does not answer. Check that it is running (voxwire serve), then try again.");
     }

@@ -1,10 +1,10 @@
 // @ts-check
 /** "Use it from": lines to paste, with this gateway's address in them, and a button that copies them. */
 
-/** @param {string} origin */
-export function fillSnippets(origin) {
+/** @param {string} root the gateway's address */
+export function fillSnippets(root) {
   for (const code of document.querySelectorAll("pre[data-snippet] code")) {
-    code.textContent = (code.textContent ?? "").replaceAll("http://127.0.0.1:8080", origin);
+    code.textContent = (code.textContent ?? "").replaceAll("http://127.0.0.1:8080", root);
   }
   for (const button of document.querySelectorAll("button[data-copies]")) {
     button.addEventListener("click", () => void copy(/** @type {HTMLButtonElement} */ (button)));

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from tests.support.chromium import chromium
+from tests.support.prefix_proxy import prefix_proxy
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -29,15 +30,16 @@ class Gateway(Protocol):
 
 
 @asynccontextmanager
-async def open_page(gateway: Gateway, **context: Any) -> AsyncIterator[Page]:
-    """The page, connected and with its voices; at the end its console must hold no error."""
+async def open_page(gateway: Gateway, address: str = "", **context: Any) -> AsyncIterator[Page]:
+    """The page, at ``address`` where a proxy has it, connected and with its voices; at the end its console must hold no
+    error."""
     async with chromium() as browser:
         view = await browser.new_context(**context)
         page = await view.new_page()
         errors: list[str] = []
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        await page.goto(gateway.http + "/")
+        await page.goto(address or gateway.http + "/")
         await until(page, "voxwire.connection === 'open' && document.querySelector('#voice').dataset.loaded")
         yield page
         assert errors == []
@@ -177,3 +179,13 @@ async def test_shows_the_gateways_own_metrics(gateway: Gateway) -> None:
         await until_ended(page)
         await until(page, "parseFloat(document.querySelector('[data-metric=audio]').textContent) > 0")
         await until(page, "document.querySelector('[data-metric=active]').textContent === '0'")
+
+
+async def test_speaks_and_shows_its_routes_behind_a_proxy_that_puts_it_under_a_path(gateway: Gateway) -> None:
+    async with prefix_proxy(gateway.http) as address, open_page(gateway, address) as page:
+        assert f"curl {address}v1/audio/speech" in await page.inner_text("[data-snippet=curl]")
+        await press_speak(page, TEXT, TONE)
+        await until_ended(page)
+        await page.click("text=the API")
+        await page.wait_for_selector(".operation")
+        assert page.url == f"{address}docs"
