@@ -16,7 +16,7 @@ from gateway import __version__
 from gateway.dialects.refusal import json_response
 from gateway.openapi import ApiRoute, Content, Operation, Said, Tag, json_content
 from gateway.runtime import Gateway
-from providers.running import State
+from providers.status import State
 
 TAG = Tag("health", "Is it alive, may it be given work, and what has it done.")
 

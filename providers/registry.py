@@ -24,7 +24,8 @@ from providers.base import (
     Voice,
 )
 from providers.lane import Lane
-from providers.running import Engine, Status
+from providers.running import Engine
+from providers.status import Status
 
 _CORE = "pip install voxwire"
 _NAMES_SHOWN = 12

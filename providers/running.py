@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import Context
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import Any, TypeVar
 
+from providers.backoff import Backoff
 from providers.base import (
     EngineFailed,
     EngineUnavailable,
@@ -33,48 +30,15 @@ from providers.base import (
     Voice,
     Watched,
 )
-from providers.memory import give_back
+from providers.memory import give_back, resident
+from providers.status import State, Status
 
 log = logging.getLogger(__name__)
 
 Error = TypeVar("Error", bound=ProviderError)
 
-_FIRST_RETRY, _LONGEST_RETRY = 5.0, 300.0
-"""Seconds after a failed load in which nobody tries again; doubled with each failure in a row."""
 _LONGEST_CLOSE = 10.0
 """Seconds that an engine has to close. A thread in the middle of a load cannot be stopped, and may never end."""
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-_STEADY = 60.0
-"""Seconds after which the loss of an engine's process is none of a row."""
-
-
-class State(StrEnum):
-    IDLE = "idle"
-    """Not loaded; the first who asks for it loads it, also where it has failed and may be tried again."""
-    STARTING = "starting"
-    READY = "ready"
-    FAILED = "failed"
-    """It did not start, or says that it cannot serve now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How an engine is; ``code`` and ``message`` say why where it failed."""
-
-    state: State
-    code: str | None = None
-    message: str | None = None
-    retry_after: float | None = None
-    """Seconds until it is tried again, where it failed to start."""
-    users: int = 0
-    """Utterances that hold it."""
-    load_s: float | None = None
-    """Seconds that its last start took."""
-    memory: int | None = None
-    """Bytes by which the process grew in its last start. Two that start at once are counted in both. Of an engine in a
-    process of its own: all that this holds now."""
-    isolated: bool = False
-    """It runs in a process of its own."""
 
 
 class Engine:
@@ -103,13 +67,9 @@ class Engine:
         self._start_timeout = start_timeout
         self._idle = idle
         self._error: ProviderError | None = None
-        self._failures = 0
-        self._retry_at = 0.0
+        self._backoff = Backoff()
         self._lost: ProviderError | None = None
         """Why its process ended while it was starting."""
-        self._losses = 0
-        """In a row."""
-        self._ready_at = 0.0
         self._changing: asyncio.Task[None] | None = None
         self._untidy = False
         """It has failed, and may still hold what it took for its start."""
@@ -150,9 +110,8 @@ class Engine:
         counted = (self._users, self._load_s, memory, isolated is not None)
         if error is None:
             return Status(self.state, None, None, None, *counted)
-        retry = max(0.0, self._retry_at - _now()) if self._retry_at else None
         state = State.IDLE if self._due and self.provider is not None else State.FAILED
-        return Status(state, error.code, str(error), retry, *counted)
+        return Status(state, error.code, str(error), self._backoff.left(_now()), *counted)
 
     @property
     def _isolated(self) -> Isolated | None:
@@ -190,9 +149,9 @@ class Engine:
     async def start(self) -> None:
         """Load the engine and warm it up, unless it is ready. Its errors are kept, not raised."""
         while self._changing is not None and not self._closed:
-            failures = self._failures
+            failures = self._backoff.failures
             await asyncio.wait([self._changing])
-            if self._failures > failures:
+            if self._backoff.failures > failures:
                 # What was waited for has failed: that is this caller's answer, too.
                 return
         if not self.ready:
@@ -229,7 +188,7 @@ class Engine:
         self._closed = True
         self._stop_timer()
         self.state, self._error = State.FAILED, EngineUnavailable(f"engine {self.id!r} is closed")
-        self._retry_at = 0.0
+        self._backoff.forget()
         if (changing := self._changing) is not None:
             changing.cancel()
             await asyncio.wait([changing], timeout=_LONGEST_CLOSE)
@@ -260,18 +219,17 @@ class Engine:
     async def _prepare(self) -> None:
         if await self._attempt(self._meet) and not self._closed:
             self.state, self._error = State.IDLE, None
-            self._failures, self._retry_at = 0, 0.0
+            self._backoff.succeeded(_now())
 
     async def _load(self) -> None:
         self._stop_timer()
         self._error, self._lost, self.state = None, None, State.STARTING
-        began, before = _now(), _resident()
+        began, before = _now(), resident()
         if await self._attempt(self._begin) and not self._closed:
             self.state = State.READY
-            self._ready_at = _now()
-            self._failures, self._retry_at = 0, 0.0
+            self._backoff.succeeded(_now())
             self._load_s = _now() - began
-            self._memory = max(0, _resident() - before) or None
+            self._memory = max(0, resident() - before) or None
             self._unload_later()
 
     async def _attempt(self, work: Callable[[], Awaitable[object]]) -> bool:
@@ -351,14 +309,13 @@ class Engine:
 
     def _failed(self, error: ProviderError) -> None:
         """Remember why it did not start, and for how long nobody is to try again."""
-        self._failures += 1
+        wait = self._backoff.failed(_now())
         if self._closed:
+            self._backoff.forget()
             return
         # What was on the stack when it was raised may be the gigabytes of a model.
         error.__traceback__ = error.__cause__ = error.__context__ = None
         self.state, self._error = State.FAILED, error
-        wait = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(self._failures - 1, 16))
-        self._retry_at = _now() + wait
         self._untidy = self.provider is not None
         if (self.preload or not self.voices) and not isinstance(error, MissingDependency | UnknownProvider):
             self._call_later(wait, self._retry)
@@ -370,25 +327,23 @@ class Engine:
         if self.state is not State.READY:
             return
         self._stop_timer()
-        self._losses = 1 if _now() - self._ready_at >= _STEADY else self._losses + 1
-        if self._losses == 1:
+        if self._backoff.lost(_now()):
             self.state = State.IDLE
         else:
-            self._failures = self._losses - 2
             self._failed(error)
             self._untidy = False
 
     @property
     def _due(self) -> bool:
-        return not self._closed and self._retry_at > 0.0 and _now() >= self._retry_at
+        return not self._closed and self._backoff.due(_now())
 
     def _told(self, error: Error) -> Error:
         """One error is told to many. Each gets one of his own: in one that all share, the traceback of the one would
         grow with the other's, and keep alive whoever was told last."""
         own = type(error).__new__(type(error), *error.args)
         own.__dict__.update(error.__dict__)
-        if own.retryable and own.retry_after is None and self._retry_at:
-            own.retry_after = max(1.0, self._retry_at - _now())
+        if own.retryable and own.retry_after is None and (left := self._backoff.left(_now())) is not None:
+            own.retry_after = max(1.0, left)
         return own
 
     def _starting(self) -> EngineUnavailable:
@@ -436,12 +391,3 @@ def _means_us(error: BaseException) -> bool:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _resident() -> int:
-    """Bytes of memory that the process holds; 0 where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * _PAGE

@@ -22,7 +22,7 @@ from providers.base import (
     Voice,
 )
 from providers.registry import PROVIDERS, Providers, Row, load
-from providers.running import State
+from providers.status import State
 from providers.tone import Tone
 from tests.support.engines import Broken, Scripted
 from tests.support.virtual_time import virtual_time

@@ -12,7 +12,7 @@ import pytest
 from gateway.events import Ended, Failed
 from providers.base import EngineUnavailable
 from providers.registry import Providers
-from providers.running import State
+from providers.status import State
 from tests.support import rig
 from tests.support.engines import Scripted
 from tests.support.virtual_time import settle, virtual_time

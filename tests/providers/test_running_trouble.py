@@ -25,7 +25,8 @@ from providers.base import (
     Voice,
 )
 from providers.registry import Providers
-from providers.running import Engine, State
+from providers.running import Engine
+from providers.status import State
 from tests.support.engines import Scripted
 from tests.support.virtual_time import outcome, settle, virtual_time
 
@@ -199,7 +200,7 @@ async def test_an_engine_that_fails_for_ever_is_tried_every_five_minutes() -> No
     scripted = Scripted()
     scripted.start_error = EngineUnavailable("no model")
     async with running(scripted, preload=None) as engine:
-        engine._failures = 5000
+        engine._backoff.failures = 5000
         await asyncio.sleep(5.1)
         before = scripted.starts
         await asyncio.sleep(3000)

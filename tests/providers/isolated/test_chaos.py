@@ -13,7 +13,7 @@ import pytest
 
 from providers.base import PcmChunk, ProviderError, Segment
 from providers.registry import Providers
-from providers.running import State
+from providers.status import State
 from tests.providers.isolated.processes import WILD
 from tests.support.processes import descriptors
 
@@ -31,7 +31,7 @@ def threads() -> set[threading.Thread]:
 async def test_everybody_gets_all_of_his_sound_or_an_error_and_nothing_stays(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("providers.running._FIRST_RETRY", 0.01)
+    monkeypatch.setattr("providers.backoff._FIRST", 0.01)
     chance = random.Random(seed)
     providers = Providers([WILD], isolated=[WILD])
     await providers.start()

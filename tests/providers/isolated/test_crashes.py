@@ -18,7 +18,7 @@ import pytest
 from providers.base import EngineFailed, EngineUnavailable, PcmChunk, ProviderError, Segment
 from providers.isolated import remote
 from providers.registry import Providers, load
-from providers.running import State
+from providers.status import State
 from tests.providers.isolated.processes import WILD, made, over, running, speak
 from tests.support.duplex import duplex
 from tests.support.serving import serving

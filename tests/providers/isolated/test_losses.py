@@ -10,7 +10,7 @@ import pytest
 from gateway.log import session_id
 from providers.base import EngineUnavailable, ProviderError
 from providers.registry import Providers
-from providers.running import State
+from providers.status import State
 from tests.support.engines import Scripted
 from tests.support.virtual_time import virtual_time
 
