@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,12 +37,21 @@ def render(figures: Iterable[Figure]) -> str:
 
 def machine() -> str:
     """What it ran on."""
-    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    # A part of the bench may be run where what the other parts are compared with is not installed.
+    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES if _installed(name))
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return (
         f"{_processor()}, {os.cpu_count()} cores, Linux {platform.release()}, load {load}\n"
         f"Python {platform.python_version()}, {versions}"
     )
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _processor() -> str:
