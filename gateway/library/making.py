@@ -113,13 +113,15 @@ class Makers:
 
     @asynccontextmanager
     async def _place(self, engine: Provider, owner: str) -> AsyncIterator[None]:
-        """One of the engine's places, where they are counted. Raises ``Overloaded`` where none is left over."""
+        """One of the engine's places, where they are counted. Raises ``Overloaded`` where those who are listened to
+        leave none over; batch work makes room with its next text."""
         if not isinstance(engine, Limited):
             yield
             return
         account = engine.account if isinstance(engine, Accounted) else None
         places = self._capacities.engine(engine.id, engine.places, account)
-        if places.waiting or places.taken >= places.places:
+        full = places.taken >= places.places and not places.waiting_batch
+        if full or places.waiting > places.waiting_batch:
             raise Overloaded(
                 f"engine {engine.id!r} speaks, and has no room to make voices; try again later", retry_after=_PATIENCE
             )

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.errors import BadRequest, EngineError, Overloaded, TimedOut, VoxwireError
+from gateway.events import Priority
 from gateway.library.voice import MAX_PROMPT
 from providers.base import BadClip, BadOption, Clip, EngineBusy, EngineFailed, Voice
 from tests.library.rig import design
@@ -102,6 +103,30 @@ async def test_a_voice_takes_no_place_that_speech_has_or_waits_for() -> None:
         go.set()
         await speaking.done()
         await waiting.done()
+
+
+@virtual_time
+async def test_a_voice_is_made_before_the_rest_of_a_batch() -> None:
+    engine = Places()
+    go, begun = asyncio.Event(), asyncio.Event()
+    engine.making = (Mark(begun), Wait(go))
+    engine.otherwise(Say(sound(100)), Wait(go), Say(sound(100)))
+    async with gateway(engine) as made:
+        batch = [Listener(made, priority=Priority.BATCH).start().say("Hello.") for _ in range(3)]
+        await settle()
+        making = asyncio.create_task(design(made))
+        await asyncio.sleep(11.0)  # It would rather have had the engine to itself.
+        assert not begun.is_set()
+        engine.otherwise(Say(sound(100)))
+        go.set()
+        await batch[0].done()
+        go.clear()
+        await begun.wait()
+        assert [listener.names[-1] for listener in batch] == ["Ended", "Queued", "Queued"]
+        go.set()
+        await making
+        for listener in batch:
+            await listener.done()
 
 
 @virtual_time
