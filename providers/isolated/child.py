@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from providers.isolated.host import Host
 from providers.isolated.leash import tie
@@ -53,7 +54,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 def _go_first() -> None:
     try:
-        with open("/proc/self/oom_score_adj", "r+") as score:  # noqa: PTH123
+        with Path("/proc/self/oom_score_adj").open("r+") as score:
             raised = min(1000, int(score.read()) + _FIRST_TO_GO)
             score.seek(0)
             score.write(str(raised))

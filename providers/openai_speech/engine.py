@@ -60,6 +60,7 @@ class OpenAISpeech:
             if not self._settings.voices:
                 self._voices = await self._listed(server) or self._voices
         except BaseException as error:
+            # Also where the start is cancelled: nobody else has its connections.
             await self.close()
             if isinstance(error, EngineFailed):
                 raise EngineUnavailable(str(error), retry_after=1.0) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from gateway.admission.capacity import Capacity
@@ -126,3 +126,13 @@ class Guest:
     async def cancelled(self) -> None:
         self.task.cancel()
         await asyncio.wait([self.task])
+
+
+async def until(condition: Callable[[], object], *leases: Leases, within: float = 20.0) -> None:
+    """Ask Redis again and again; for what only it can tell."""
+    async with asyncio.timeout(within):
+        while not condition():
+            for one in leases:
+                one.renew()
+            # Paced: a turn takes less.
+            await asyncio.sleep(0.01)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -14,7 +14,7 @@ from gateway.admission.leases import Leases, client
 from gateway.admission.shared import SharedCapacity
 from gateway.clock import Clock
 from gateway.errors import Overloaded
-from tests.admission.gateways import Guest, fresh_prefix
+from tests.admission.gateways import Guest, fresh_prefix, until
 from tests.support.proxy import Proxy, proxy
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -73,16 +73,6 @@ async def crash(leases: Leases) -> None:
     assert leases._task is not None
     leases._task.cancel()
     await asyncio.wait([leases._task])
-
-
-async def until(condition: Callable[[], object], *leases: Leases, within: float = 20.0) -> None:
-    """Ask Redis again and again; for what only it can tell."""
-    async with asyncio.timeout(within):
-        while not condition():
-            for one in leases:
-                one.renew()
-            # Paced: a turn takes less.
-            await asyncio.sleep(0.01)
 
 
 # ---- gateways that go

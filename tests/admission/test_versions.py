@@ -14,7 +14,7 @@ import pytest
 from gateway.admission.leases import Leases, client
 from gateway.admission.shared import SharedCapacity
 from gateway.clock import Clock
-from tests.admission.gateways import Guest, fresh_prefix, turns
+from tests.admission.gateways import Guest, fresh_prefix, turns, until
 from tests.support.redis_server import RedisServer
 
 LEASE = 1.2
@@ -56,12 +56,9 @@ class Fleet:
 
     async def counted(self, taken: int, waiting: int) -> None:
         """Until all of them know these numbers."""
-        async with asyncio.timeout(20):
-            while any((door.taken, door.waiting) != (taken, waiting) for door in self._leases):
-                for leases in self._leases.values():
-                    leases.renew()
-                # Paced: a turn takes less.
-                await asyncio.sleep(0.01)
+        await until(
+            lambda: all((door.taken, door.waiting) == (taken, waiting) for door in self._leases), *self._leases.values()
+        )
 
     async def keys(self) -> set[str]:
         redis = client(self.server.url, 1.0)

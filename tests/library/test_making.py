@@ -115,7 +115,7 @@ async def test_a_voice_is_made_before_the_rest_of_a_batch() -> None:
         batch = [Listener(made, priority=Priority.BATCH).start().say("Hello.") for _ in range(3)]
         await settle()
         making = asyncio.create_task(design(made))
-        await asyncio.sleep(11.0)  # It would rather have had the engine to itself.
+        await asyncio.sleep(11.0)  # Longer than it waits to have the engine to itself.
         assert not begun.is_set()
         engine.otherwise(Say(sound(100)))
         go.set()

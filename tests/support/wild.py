@@ -99,6 +99,7 @@ class Plain:
                 elif step in ERRORS:
                     raise ERRORS[step]
                 else:
+                    self._write(step)
                     do(step)
         finally:
             self._write("left")

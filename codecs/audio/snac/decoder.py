@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from audio.snac.backend import Backend, batch_of
@@ -131,6 +131,7 @@ def _load(choose: Callable[[Options], Choice], options: Options) -> tuple[Choice
     try:
         return choice, _warm_up(choice.backend)
     except Exception as error:
+        # Whatever the library raises that decodes: no stream could be served.
         choice.backend.close()
         raise WeightsUnusable(
             "SNAC was loaded and cannot decode: it is another model, or there is no memory for it"
@@ -146,7 +147,7 @@ def _warm_up(backend: Backend) -> float:
     for window in (first, inner(final(9), final(9 + longest), 9 + longest, backend.widths), first):
         codes = bytes(2 * FRAME_CODES * window.shape.frames)
         batch = batch_of(window.shape, [codes], [stage_keys(0)], [window.start])
-        began = time.perf_counter()
+        began = perf_counter()
         backend.decode(batch)
-        spent = time.perf_counter() - began
+        spent = perf_counter() - began
     return spent / first.shape.work

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -45,11 +44,15 @@ async def test_the_backend_is_warm_before_the_first_stream() -> None:
 
 
 @virtual_time
-async def test_how_fast_it_is_is_known_before_the_first_stream() -> None:
+async def test_how_fast_it_is_is_known_before_the_first_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("audio.snac.decoder.perf_counter", lambda: now)
+
     class Slow(FakeBackend):
         def decode(self, batch: Batch) -> NDArray[np.float32]:
-            # This is the work, of which three frames take 1.3 frames' worth.
-            time.sleep(0.06)
+            nonlocal now
+            # Three frames take 1.3 frames' worth of work.
+            now += 0.06
             return super().decode(batch)
 
     decoder = made_of(Slow())

@@ -41,7 +41,9 @@ async def test_everybody_gets_all_of_his_sound_or_an_error_and_nothing_stays(
 
     async def call() -> None:
         await asyncio.sleep(chance.random() * 3)
-        patience = chance.choice((1, 2, 99, 99, 99))
+        await listen(chance.choice((1, 2, 99, 99, 99)))
+
+    async def listen(patience: int = 99) -> None:
         pulled: list[PcmChunk] = []
         try:
             async with providers.hold("wild") as provider:
@@ -76,9 +78,16 @@ async def test_everybody_gets_all_of_his_sound_or_an_error_and_nothing_stays(
 
     await asyncio.gather(kill(), *(chance.choice((call, impatient))() for _ in range(_CALLERS)))
     assert len(outcomes) == _CALLERS
-    assert outcomes.count("whole") > _CALLERS // 6
     assert set(outcomes) <= {"whole", "left", "cancelled", "EngineFailed", "EngineUnavailable"}
-    await asyncio.sleep(0.1)
+    # Left in peace it serves everybody, once its last loss is known and it may be started again.
+    outcomes.clear()
+    async with asyncio.timeout(60):
+        while "whole" not in outcomes:
+            await asyncio.sleep(engine.status.retry_after or 0.0)
+            await listen()
+    outcomes.clear()
+    await asyncio.gather(*(listen() for _ in range(_CALLERS)))
+    assert outcomes == ["whole"] * _CALLERS
     async with providers.hold("wild") as provider:
         await provider.settled()  # type: ignore[attr-defined]
         assert [chunk async for chunk in provider.synthesize(Segment("20", engine.voices[0]))]

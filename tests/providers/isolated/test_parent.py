@@ -22,27 +22,28 @@ from tests.providers.isolated.processes import running, speak
 
 async def main():
     async with running(**eval(sys.argv[1])) as engine:
-        speaking = asyncio.create_task(speak(engine, sys.argv[2]))
-        await asyncio.sleep(0.1)
-        print(engine.process, flush=True)
-        await speaking
+        await speak(engine, sys.argv[2])
 
 asyncio.run(main())
 """
 
 
 def parent(text: str, **options: object) -> subprocess.Popen[str]:
-    """Another process with an engine that speaks; it says the number of the engine's process."""
+    """Another process with an engine that speaks."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     arguments = [sys.executable, "-c", _PARENT, repr(options), text]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(arguments, text=True, env=environment)
 
 
-@pytest.mark.parametrize("text", ["20 wait", "hold"])
-async def test_a_parent_that_is_killed_takes_it_along(text: str) -> None:
-    with parent(text) as process:
-        assert process.stdout is not None
-        pid = int(await asyncio.to_thread(process.stdout.readline))
+@pytest.mark.parametrize(("text", "begun"), [("20 wait", "chunk 20"), ("hold", "hold")])
+async def test_a_parent_that_is_killed_takes_it_along(text: str, begun: str, tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    os.mkfifo(note)
+    # Opened for both, it has no end whenever its writers close it.
+    with os.fdopen(os.open(note, os.O_RDWR)) as lines, parent(text, note=str(note)) as process:
+        while (await asyncio.to_thread(lines.readline)).strip() != begun:
+            pass
+        (pid,) = children(process.pid)
         process.kill()
         await over(pid)
 
@@ -101,7 +102,8 @@ async def test_starts_and_ends_of_all_kinds_leave_no_descriptor_thread_task_or_p
             return
         starting = asyncio.create_task(engine.start())
         if end == "cancelled":
-            await asyncio.sleep(0.01)
+            # It is asked by now, and cannot have answered.
+            await asyncio.sleep(0)
             starting.cancel()
             await asyncio.wait([starting])
         else:
