@@ -10,8 +10,8 @@ import os
 import re
 import signal
 import struct
-import time
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
@@ -130,38 +130,54 @@ async def test_a_crash_while_it_is_loaded_is_a_load_that_failed(method: str, ste
     assert status.state is State.FAILED
     assert status.code == "engine_unavailable"
     assert (status.message or "").endswith("crashed while it was being loaded")
-    assert status.retry_after == pytest.approx(5.0, abs=1.0)
+    assert 0.0 < (status.retry_after or 0.0) <= 5.0
     await providers.close()
 
 
 async def test_a_start_that_takes_too_long_is_ended() -> None:
-    providers = Providers([WILD], {WILD: {"at": {"start": "stop"}}}, isolated=[WILD], start_timeout=2.0)
+    providers = Providers([WILD], {WILD: {"at": {"start": "stop"}}}, isolated=[WILD], preload=())
     await providers.start()
+    engine = providers.engine("wild")
+    # Only now: how long its process takes to tell what it is depends on the machine.
+    engine._start_timeout = 0.2
+    await engine.start()
     (status,) = providers.status.values()
-    assert status.message == "engine 'wild' did not start within 2 seconds"
+    assert status.message == "engine 'wild' did not start within 0.2 seconds"
     assert status.memory is None
     await providers.close()
 
 
-async def test_one_that_gives_no_sign_of_life_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["stop", "hold"])
+async def test_one_that_gives_no_sign_of_life_is_ended(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(remote, "PULSE", 0.05)
-    monkeypatch.setattr(remote, "_SILENCE", 0.5)
-    for step in ("stop", "hold"):
-        async with running() as engine:
+    note = tmp_path / "note"
+    os.mkfifo(note)
+    # Opened for both, it has no end whenever its writers close it.
+    with os.fdopen(os.open(note, os.O_RDWR)) as lines:
+        async with running(note=str(note)) as engine:
             pid = engine.process
+            speaking = asyncio.create_task(speak(engine, f"20 {step}"))
+            while (await asyncio.to_thread(lines.readline)).strip() != step:
+                pass
+            # Only now: until then a machine that is busy may keep it silent for longer.
+            monkeypatch.setattr(remote, "_SILENCE", 0.2)
             with pytest.raises(EngineFailed, match="did not answer any more; the next request starts it again"):
-                await speak(engine, f"20 {step}")
+                await speaking
             await over(pid)
 
 
 async def test_a_gateway_that_was_stopped_for_long_does_not_blame_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "PULSE", 0.05)
-    monkeypatch.setattr(remote, "_SILENCE", 0.5)
+    loop = asyncio.get_running_loop()
+    clock, stopped = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: clock() + stopped)
     async with running() as engine:
         pid = engine.process
         await speak(engine, "20")
-        time.sleep(1.0)  # noqa: ASYNC251 - as SIGSTOP does
-        # The look at its signs of life is overdue, and comes before any answer can.
+        # As after a SIGSTOP: the look at its signs of life is overdue, and comes before any answer can.
+        stopped = 10 * remote._SILENCE
         assert await speak(engine, "20")
         assert engine.process == pid
 

@@ -97,6 +97,7 @@ async def test_a_server_that_never_ends_its_tls_handshake_is_given_up() -> None:
         async with started(url, voices="a", connect_timeout=0.05) as engine:
             with pytest.raises(EngineUnavailable):
                 await speak(engine)
+        await server.accepted(1)
         await server.connections[0].gone.wait()
 
 
