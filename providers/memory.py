@@ -1,4 +1,4 @@
-"""The process's memory: how much it holds, and giving back what was freed."""
+"""Memory: how much a process holds, and giving back what was freed in this one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def give_back() -> None:
         trim(0)
 
 
-def resident() -> int:
-    """Bytes of memory that the process holds; 0 where the system does not say."""
+def resident(process: int | str = "self") -> int:
+    """Bytes of memory that a process holds; 0 where the system does not say, or it is over."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):
         return 0
     return pages * _PAGE

@@ -10,9 +10,9 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 from providers.isolated.output import Output
+from providers.memory import resident
 
 _MODULE = "providers.isolated.child"
 
@@ -58,13 +58,8 @@ class Process:
 
     @property
     def memory(self) -> int | None:
-        """Bytes that it holds."""
-        if self.ended.done():
-            return None
-        try:
-            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-        except (OSError, ValueError, IndexError):
-            return None
+        """Bytes that it holds, where the system says it."""
+        return None if self.ended.done() else resident(self.pid) or None
 
     def kill(self) -> None:
         """End it and all that it has started, now."""
