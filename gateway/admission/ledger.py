@@ -144,10 +144,6 @@ class Ledger:
             "changes": list(changes.values()),
         }
 
-    @property
-    def changed(self) -> bool:
-        return bool(self._changes or self._touched)
-
     def apply(self, answer: Mapping[str, Any]) -> None:
         """Take what a turn has brought."""
         for name, found in answer["names"].items():

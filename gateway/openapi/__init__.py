@@ -2,6 +2,9 @@
 one document of all of them, and ``routes`` serves that and the page to read it on."""
 
 from gateway.openapi.operation import (
+    CLIP,
+    MAKING,
+    READING,
     SPEAKING,
     ApiRoute,
     Content,
@@ -16,6 +19,9 @@ from gateway.openapi.operation import (
 )
 
 __all__ = [
+    "CLIP",
+    "MAKING",
+    "READING",
     "SPEAKING",
     "ApiRoute",
     "Content",

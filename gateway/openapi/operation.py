@@ -16,9 +16,11 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from gateway.errors import (
+    BadClip,
     BadMessage,
     BadOption,
     BadRequest,
+    BadUrl,
     EngineError,
     Internal,
     NothingToSpeak,
@@ -33,23 +35,25 @@ from gateway.errors import (
     VoxwireError,
 )
 
+READING: tuple[type[VoxwireError], ...] = (BadMessage, BadRequest, Unauthorized, RateLimited, Internal)
+"""What every route that takes a body can refuse with."""
 SPEAKING: tuple[type[VoxwireError], ...] = (
-    BadMessage,
-    BadRequest,
+    *READING,
     UnknownVoice,
     UnknownProvider,
     BadOption,
     UnsupportedFormat,
     NothingToSpeak,
     TextTooLong,
-    Unauthorized,
-    RateLimited,
-    Internal,
     EngineError,
     Overloaded,
     TimedOut,
 )
-"""What every route that speaks can refuse with."""
+"""What every route that speaks can."""
+MAKING: tuple[type[VoxwireError], ...] = (BadOption, EngineError, Overloaded, TimedOut)
+"""What making a voice can be refused with."""
+CLIP: tuple[type[VoxwireError], ...] = (BadClip, BadUrl)
+"""What a clip to make it from can."""
 
 
 @dataclass(frozen=True, slots=True)

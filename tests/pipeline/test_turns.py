@@ -9,15 +9,16 @@ from typing import ClassVar
 
 import pytest
 
-from gateway.clock import Clock
 from gateway.errors import Overloaded, TimedOut, VoxwireError
-from gateway.pipeline.synthesis import Limits, Synthesis
+from gateway.pipeline.synthesis import Limits
 from providers.base import Capabilities, PcmChunk, Segment
 from tests.support.engines import Scripted, sound
 from tests.support.simulated import Simulated
+from tests.support.speech import chunks_heard
 from tests.support.virtual_time import outcome, virtual_time
 
 CHUNKS = 4
+TEXT = "A sentence."
 
 
 class Busy(Scripted):
@@ -37,30 +38,13 @@ class Busy(Scripted):
                 yield PcmChunk(pcm)
 
 
-async def speak(engine: Busy, limits: Limits, *, batch: bool = False) -> int:
-    """The chunks that are heard."""
-    voice = (await engine.voices())[0]
-    clock = Clock(now=asyncio.get_running_loop().time)
-    speech = Synthesis(engine, voice, limits=limits, clock=clock, batch=batch)
-    speech.text("A sentence.")
-    speech.end()
-    running = asyncio.create_task(speech.run())
-    heard = 0
-    try:
-        while await speech.get() is not None:
-            heard += 1
-    finally:
-        await running
-    return heard
-
-
 @pytest.mark.parametrize("exclusive", [False, True])
 def test_who_waits_for_his_turn_is_not_timed_out(exclusive: bool) -> None:
     @virtual_time
     async def check() -> None:
         engine = Busy(lambda: 0.9, exclusive=exclusive)
         limits = Limits(engine_timeout=1.0)
-        heard = await asyncio.gather(*(speak(engine, limits) for _ in range(6)))
+        heard = await asyncio.gather(*(chunks_heard(engine, TEXT, limits) for _ in range(6)))
         assert heard == [CHUNKS] * 6
         await engine.lane.close()
 
@@ -70,7 +54,7 @@ def test_who_waits_for_his_turn_is_not_timed_out(exclusive: bool) -> None:
 @virtual_time
 async def test_who_waits_for_his_first_turn_too_long_is_told_to_come_later() -> None:
     engine = Busy(lambda: 0.9, exclusive=True)
-    heard = await asyncio.gather(*(outcome(speak(engine, Limits(engine_timeout=1.0))) for _ in range(12)))
+    heard = await asyncio.gather(*(outcome(chunks_heard(engine, TEXT, Limits(engine_timeout=1.0))) for _ in range(12)))
     served = 7  # each has the place for 4.5 seconds, and the last of them gets it before 30
     assert heard[:served] == [CHUNKS] * served
     assert all(isinstance(end, Overloaded) for end in heard[served:])
@@ -80,7 +64,9 @@ async def test_who_waits_for_his_first_turn_too_long_is_told_to_come_later() -> 
 @virtual_time
 async def test_a_batch_waits_longer() -> None:
     engine = Busy(lambda: 0.9, exclusive=True)
-    assert await asyncio.gather(*(speak(engine, Limits(engine_timeout=1.0), batch=True) for _ in range(12)))
+    assert await asyncio.gather(
+        *(chunks_heard(engine, TEXT, Limits(engine_timeout=1.0), batch=True) for _ in range(12))
+    )
     await engine.lane.close()
 
 
@@ -93,7 +79,7 @@ async def test_a_stalled_engine_times_out_who_has_it_and_who_waits_for_it() -> N
     ends: list[tuple[VoxwireError, float]] = []
 
     async def listen() -> None:
-        ends.append((await outcome(speak(engine, Limits(engine_timeout=7.0))), loop.time() - began))
+        ends.append((await outcome(chunks_heard(engine, TEXT, Limits(engine_timeout=7.0))), loop.time() - began))
 
     await asyncio.gather(*(listen() for _ in range(3)))
     assert [type(error) for error, _ in ends] == [TimedOut] * 3

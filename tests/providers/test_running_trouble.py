@@ -35,6 +35,15 @@ class Panic(BaseException):
     """As what a library raises that is written in Rust."""
 
 
+class StuckOnce(Scripted):
+    """Its first close hangs."""
+
+    async def close(self) -> None:
+        await super().close()
+        if self.closes == 1:
+            await asyncio.Event().wait()
+
+
 @asynccontextmanager
 async def running(engine: Provider, **settings: object) -> AsyncIterator[Engine]:
     settings.setdefault("preload", ())
@@ -150,13 +159,7 @@ async def test_a_preloaded_engine_that_failed_tries_again_by_itself() -> None:
 
 @virtual_time
 async def test_an_engine_that_failed_while_its_close_hangs_tries_again_by_itself() -> None:
-    class Stuck(Scripted):
-        async def close(self) -> None:
-            await super().close()
-            if self.closes == 1:
-                await asyncio.Event().wait()
-
-    scripted = Stuck()
+    scripted = StuckOnce()
     scripted.start_error = EngineUnavailable("no model")
     async with running(scripted, preload=None) as engine:
         scripted.start_error = None
@@ -340,13 +343,7 @@ async def test_a_close_that_hangs_is_not_waited_for_for_ever(caplog: pytest.LogC
 
 @virtual_time
 async def test_an_unload_that_hangs_holds_nobody_for_ever() -> None:
-    class Stuck(Scripted):
-        async def close(self) -> None:
-            await super().close()
-            if self.closes == 1:
-                await asyncio.Event().wait()
-
-    scripted = Stuck()
+    scripted = StuckOnce()
     async with running(scripted, preload=None) as engine:
         unloading = asyncio.create_task(engine.unload())
         await settle()

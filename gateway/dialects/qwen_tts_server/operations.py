@@ -28,23 +28,8 @@ from gateway.dialects.qwen_tts_server.bodies import (
     VoiceDesignBody,
 )
 from gateway.dialects.qwen_tts_server.speaking import NotServed
-from gateway.errors import (
-    BadClip,
-    BadMessage,
-    BadOption,
-    BadRequest,
-    BadUrl,
-    EngineError,
-    Internal,
-    LibraryFull,
-    Overloaded,
-    RateLimited,
-    TimedOut,
-    Unauthorized,
-    UnknownLibraryVoice,
-    VoxwireError,
-)
-from gateway.openapi import SPEAKING, Content, Operation, Said, Tag, json_content, refusals
+from gateway.errors import BadClip, LibraryFull, Overloaded, Unauthorized, UnknownLibraryVoice, VoxwireError
+from gateway.openapi import CLIP, MAKING, READING, SPEAKING, Content, Operation, Said, Tag, json_content, refusals
 
 TAG = Tag(
     "qwen_tts_server",
@@ -52,11 +37,8 @@ TAG = Tag(
     " like that of a clip. Any engine serves the first; the others need one that makes voices.",
 )
 _INVALID = {"_422": "a field is missing or of the wrong kind"}
-_READING = BadMessage, BadRequest, Unauthorized, RateLimited, Internal
-"""What every route that takes a body can refuse with."""
-_MAKING = NotServed, BadOption, EngineError, Overloaded, TimedOut
-"""What every route that makes voices can."""
-_CLIP = BadClip, BadUrl
+_MADE = *MAKING, NotServed
+"""What every route that makes voices can refuse with."""
 
 
 def _refusals(*errors: type[VoxwireError]) -> dict[int, Said]:
@@ -105,7 +87,7 @@ def _stream(summary: str, body: type[BaseModel], *errors: type[VoxwireError], ma
 
 def _batch(summary: str, description: str, body: type[BaseModel], *errors: type[VoxwireError]) -> Operation:
     said = Said("The speeches; and why, of those that failed.", json_content(BatchAnswer))
-    return Operation(TAG, summary, {200: said, **_refusals(*_READING, *errors)}, description, json_content(body))
+    return Operation(TAG, summary, {200: said, **_refusals(*READING, *errors)}, description, json_content(body))
 
 
 def _listing(summary: str, description: str, answer: Any) -> Operation:
@@ -129,29 +111,27 @@ LANGUAGES = _listing("The languages", "Those that the speakers speak.", Language
 
 # ---- with a voice that is described
 
-DESIGN = _file("Speak with a voice that is described", VoiceDesignBody, *_MAKING, made=True)
-DESIGN_STREAM = _stream(
-    "Speak with a voice that is described: a stream of events", VoiceDesignBody, *_MAKING, made=True
-)
+DESIGN = _file("Speak with a voice that is described", VoiceDesignBody, *_MADE, made=True)
+DESIGN_STREAM = _stream("Speak with a voice that is described: a stream of events", VoiceDesignBody, *_MADE, made=True)
 DESIGN_BATCH = _batch(
     "Speak many texts with voices that are described",
     "The voices, 32 at most, are made before anything is spoken. What fails fails alone. 16 MiB a request.",
     VoiceDesignBatchBody,
-    *_MAKING,
+    *_MADE,
 )
 
 # ---- with a voice like that of a clip
 
-CLONE = _file("Speak with a voice like that of a clip", CloneBody, *_MAKING, *_CLIP, made=True)
+CLONE = _file("Speak with a voice like that of a clip", CloneBody, *_MADE, *CLIP, made=True)
 CLONE_STREAM = _stream(
-    "Speak with a voice like that of a clip: a stream of events", CloneBody, *_MAKING, *_CLIP, made=True
+    "Speak with a voice like that of a clip: a stream of events", CloneBody, *_MADE, *CLIP, made=True
 )
 CREATE_PROMPT = Operation(
     TAG,
     "Make a voice like that of a clip, and keep it",
     {
         200: Said("It is kept.", json_content(PromptAnswer)),
-        **_refusals(*_READING, *_MAKING, *_CLIP, LibraryFull),
+        **_refusals(*READING, *_MADE, *CLIP, LibraryFull),
     },
     "It is a voice of the caller's library: `GET /v1/voices/library` lists it, `DELETE` there removes it, and it can be"
     " named wherever a voice is.",
@@ -163,7 +143,7 @@ UPLOAD = Operation(
     "Turn a sound file into base64",
     {
         200: Said("It is sound, and can be taken as a clip.", json_content(UploadAnswer)),
-        **refusals(DetailAnswer, *_READING, BadClip, Overloaded),
+        **refusals(DetailAnswer, *READING, BadClip, Overloaded),
     },
     "The file is decoded once, so that one which is no sound is refused here. It is not kept.",
     (Content("multipart/form-data", UploadForm),),

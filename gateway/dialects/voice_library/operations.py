@@ -5,23 +5,15 @@ from __future__ import annotations
 from gateway.dialects.refusal import ErrorAnswer
 from gateway.dialects.voice_library.bodies import NamedVoice, VoiceAnswer, VoiceBody, VoicesAnswer, VoiceUpload
 from gateway.errors import (
-    BadClip,
-    BadMessage,
-    BadOption,
-    BadRequest,
-    BadUrl,
-    EngineError,
     Internal,
     LibraryFull,
     Overloaded,
-    RateLimited,
-    TimedOut,
     Unauthorized,
     UnknownLibraryVoice,
     UnknownProvider,
     VoiceExists,
 )
-from gateway.openapi import Content, Link, Operation, Said, Tag, json_content, refusals
+from gateway.openapi import CLIP, MAKING, READING, Content, Link, Operation, Said, Tag, json_content, refusals
 
 TAG = Tag("voices", "The voice library: voices made from a clip or a description, owned by the key that made them.")
 
@@ -33,11 +25,7 @@ CREATE = Operation(
     "Make a voice",
     {
         201: Said("It is kept, and can be spoken with.", json_content(VoiceAnswer), links=_LINKS),
-        **refusals(
-            ErrorAnswer,
-            *(BadMessage, BadRequest, BadClip, BadUrl, BadOption, UnknownProvider, Unauthorized, VoiceExists),
-            *(LibraryFull, RateLimited, Internal, EngineError, Overloaded, TimedOut),
-        ),
+        **refusals(ErrorAnswer, *READING, *MAKING, *CLIP, UnknownProvider, VoiceExists, LibraryFull),
     },
     "From a clip (a file of a form, base64, or a public address) or from a description. Takes as long as the engine"
     " takes; what is acknowledged survives a restart.",

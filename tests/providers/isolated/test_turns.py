@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from gateway.clock import Clock
 from gateway.errors import TimedOut
 from gateway.pipeline.deadline import Deadline
-from gateway.pipeline.synthesis import Limits, Synthesis
+from gateway.pipeline.synthesis import Limits
 from providers.base import EngineUnavailable
 from providers.isolated import remote, turns
 from providers.isolated.frames import Frame, Nonsense
 from providers.isolated.turns import Turn, Wait
 from providers.waiting import queued, watched
 from tests.providers.isolated.processes import PLAIN, running
+from tests.support.speech import chunks_heard
 from tests.support.virtual_time import outcome, virtual_time
 
 QUEUEING = "tests.support.wild:Queueing"
-
-
-async def speak(engine: Any, text: str, limit: float) -> int:
-    """The chunks that are heard."""
-    voice = (await engine.voices())[0]
-    clock = Clock(now=asyncio.get_running_loop().time)
-    speech = Synthesis(engine, voice, limits=Limits(engine_timeout=limit), clock=clock)
-    speech.text(text)
-    speech.end()
-    running = asyncio.create_task(speech.run())
-    heard = 0
-    try:
-        while await speech.get() is not None:
-            heard += 1
-    finally:
-        await running
-    return heard
 
 
 @pytest.fixture(autouse=True)
@@ -47,13 +29,15 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_who_waits_for_his_turn_in_another_process_is_not_timed_out() -> None:
     async with running(QUEUEING) as engine:
-        heard = await asyncio.gather(*(speak(engine, "250 250", 2.0) for _ in range(7)))
+        heard = await asyncio.gather(*(chunks_heard(engine, "400 400", Limits(engine_timeout=4.0)) for _ in range(7)))
         assert heard == [2] * 7
 
 
 async def test_an_engine_that_stalls_there_times_out_who_has_it_and_who_waits_for_it() -> None:
     async with running(QUEUEING) as engine:
-        ends = await asyncio.gather(*(outcome(speak(engine, "1 0", 0.5)) for _ in range(3)))
+        ends = await asyncio.gather(
+            *(outcome(chunks_heard(engine, "1 0", Limits(engine_timeout=0.5))) for _ in range(3))
+        )
         assert [type(end) for end in ends] == [TimedOut] * 3
 
 
