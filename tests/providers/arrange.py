@@ -43,10 +43,11 @@ class Arrangement:
 async def _orpheus(llama_server: LlamaServer, snac_folder: Path) -> AsyncIterator[Provider]:
     from providers.orpheus.engine import Orpheus
     from providers.orpheus.settings import OrpheusSettings
+    from tests.support.orpheus import PATIENT
 
     # Ten frames at most: more would only take longer.
     settings = OrpheusSettings(
-        _env_file=None, url=llama_server.url, weights=str(snac_folder), backend="onnx", max_tokens=70
+        _env_file=None, url=llama_server.url, weights=str(snac_folder), backend="onnx", max_tokens=70, **PATIENT
     )
     yield Orpheus(settings)
 
