@@ -57,7 +57,7 @@ def redis_url() -> Iterator[str]:
 async def test_one_who_is_listened_to_comes_next(door: str, scarce: str, request: pytest.FixtureRequest) -> None:
     engine, settings = {
         "an engine's places": (OnePlace, {}),
-        "an account's on Redis": (OneAccount, {"lease_s": 1.0}),
+        "an account's on Redis": (OneAccount, {"lease_s": 5.0}),
         "all sessions": (Counting, {"max_sessions": 1}),
     }[scarce]
     if engine is OneAccount:

@@ -47,7 +47,7 @@ async def empty(served: Served) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until ``condition`` holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         for _ in itertools.count():
             if condition():
                 return

@@ -20,6 +20,7 @@ from providers.isolated import remote
 from providers.registry import Providers, load
 from providers.status import State
 from tests.providers.isolated.processes import WILD, made, over, running, speak
+from tests.support.clock_ahead import clock_ahead
 from tests.support.duplex import duplex
 from tests.support.serving import serving
 
@@ -170,14 +171,12 @@ async def test_one_that_gives_no_sign_of_life_is_ended(
 
 async def test_a_gateway_that_was_stopped_for_long_does_not_blame_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "PULSE", 0.05)
-    loop = asyncio.get_running_loop()
-    clock, stopped = loop.time, 0.0
-    monkeypatch.setattr(loop, "time", lambda: clock() + stopped)
+    put_ahead = clock_ahead(monkeypatch)
     async with running() as engine:
         pid = engine.process
         await speak(engine, "20")
         # As after a SIGSTOP: the look at its signs of life is overdue, and comes before any answer can.
-        stopped = 10 * remote._SILENCE
+        put_ahead(10 * remote._SILENCE)
         assert await speak(engine, "20")
         assert engine.process == pid
 
