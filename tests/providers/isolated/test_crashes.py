@@ -74,6 +74,12 @@ async def test_what_was_between_two_chunks_fails_with_the_next() -> None:
                 await anext(chunks)
 
 
+async def turns() -> None:
+    """Let everything run that is ready to."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 def frame(header: bytes, payload: bytes = b"") -> bytes:
     return struct.pack("!II", len(header), len(payload)) + header + payload
 
@@ -175,8 +181,13 @@ async def test_a_gateway_that_was_stopped_for_long_does_not_blame_the_engine(mon
     async with running() as engine:
         pid = engine.process
         await speak(engine, "20")
-        # As after a SIGSTOP: the look at its signs of life is overdue, and comes before any answer can.
+        # The look at its signs of life is overdue, and comes before any answer can.
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WSTOPPED)
+        await turns()
         put_ahead(10 * remote._SILENCE)
+        await turns()
+        os.kill(pid, signal.SIGCONT)
         assert await speak(engine, "20")
         assert engine.process == pid
 
