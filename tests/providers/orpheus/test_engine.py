@@ -408,7 +408,7 @@ async def test_not_for_ever(fake: FakeLlama, engine: Orpheus) -> None:
 
 @pytest.mark.parametrize("steps", [(Status(400),), (Hang(),)], ids=["refused", "stalled"])
 async def test_what_another_try_would_not_mend_is_not_tried_again(fake: FakeLlama, steps: tuple[Any, ...]) -> None:
-    engine = made(fake, first_token_timeout=0.3)
+    engine = made(fake, first_token_timeout=2.0)
     await engine.start()
     fake.next(*steps)
     with pytest.raises((EngineFailed, EngineUnavailable)):
