@@ -7,6 +7,8 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+from starlette.requests import HTTPConnection
+
 from gateway.admission.auth import Keys
 from gateway.admission.capacities import Capacities
 from gateway.admission.local import LocalCapacity
@@ -148,6 +150,10 @@ class Gateway:
         await self.library.close()
         await self.recordings.close()
         await asyncio.to_thread(self.pool.close)
+
+    def count_request(self, connection: HTTPConnection) -> None:
+        """Count it for its caller, known by the address. Raises ``RateLimited``."""
+        self.rate_limit.count(connection.client.host if connection.client else "")
 
     async def scrape(self) -> bytes:
         """The metrics, with every gauge read now. Rendered on a thread: it takes milliseconds."""

@@ -41,7 +41,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
     limit = body_limit(settings)
 
     async def read(request: Request) -> SpeechBody:
-        gateway.rate_limit.count(request.client.host if request.client else "")
+        gateway.count_request(request)
         data = await read_object(request, limit=limit, seconds=settings.send_timeout)
         return SpeechBody.model_validate(data)
 

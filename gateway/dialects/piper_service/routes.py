@@ -29,7 +29,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
     limit = body_limit(settings)
 
     async def read(request: Request) -> SynthesizeBody:
-        gateway.rate_limit.count(request.client.host if request.client else "")
+        gateway.count_request(request)
         return SynthesizeBody.model_validate(await read_object(request, limit=limit, seconds=settings.send_timeout))
 
     def answer(produce: Produce, form: Form) -> Answer:
@@ -54,8 +54,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
             gateway.metrics.errors.labels(DIALECT, error.code).inc()
             await refuse(socket, error)
             return
-        address = socket.client.host if socket.client else ""
-        await Turns(socket, StreamDialect(gateway, lambda: gateway.rate_limit.count(address)), gateway).serve()
+        await Turns(socket, StreamDialect(gateway, lambda: gateway.count_request(socket)), gateway).serve()
 
     found: list[BaseRoute] = [
         ApiRoute("/ping", ping, PING),

@@ -48,7 +48,7 @@ class Door:
         return kind.model_validate(data)
 
     def count(self, request: Request) -> None:
-        self.gateway.rate_limit.count(request.client.host if request.client else "")
+        self.gateway.count_request(request)
 
     # ---- answers
 

@@ -78,7 +78,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
     limit = body_limit(settings)
 
     async def create(request: Request) -> Response:
-        gateway.rate_limit.count(request.client.host if request.client else "")
+        gateway.count_request(request)
         data = await read_object(request, limit=limit, seconds=settings.send_timeout)
         body = SessionBody.model_validate(data)
         planned = plan(gateway, body)

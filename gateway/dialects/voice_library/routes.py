@@ -112,7 +112,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         return response
 
     async def create(request: Request) -> Response:
-        gateway.rate_limit.count(request.client.host if request.client else "")
+        gateway.count_request(request)
         # Before anything is read: what waits here takes no memory.
         async with gateway.uploads.place(tenant=caller.get()):
             if is_form(request):

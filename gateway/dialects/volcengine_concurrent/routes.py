@@ -76,7 +76,7 @@ def routes(gateway: Gateway) -> list[BaseRoute]:
         return await read_object(request, limit=limit, seconds=settings.send_timeout, any_type=any_type)
 
     async def generate(request: Request) -> Answer:
-        gateway.rate_limit.count(request.client.host if request.client else "")
+        gateway.count_request(request)
         body = BatchBody.model_validate(await read(request, MAX_BYTES))
         account = account_of(body)
         semaphore = None
