@@ -153,11 +153,11 @@ async def test_a_look_for_one_takes_as_long_however_many_there_are() -> None:
     async with recordings(1 << 20) as kept:
         for number in range(module.MAX_KEPT):
             spoken(kept, str(number), bytes(2))
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(1000):
             assert kept.find("0") is not None
         # A walk over all of them takes seconds.
-        assert time.perf_counter() - began < 0.5
+        assert time.thread_time() - began < 0.5
 
 
 @virtual_time
