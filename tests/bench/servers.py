@@ -68,6 +68,17 @@ def serving(name: str, *, cores: Collection[int] | None = (SERVER_CORE,), **sett
         yield Server(process, port)
 
 
+@contextmanager
+def every_core() -> Iterator[None]:
+    """Let this process, and those that it starts, run on all cores, as engines do where they are used."""
+    pinned = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, pinned)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
