@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 _READ_AHEAD = 32_768
 """Bytes that are read from the server before somebody takes them: two thirds of a second at 24 kHz."""
+_IDLE = 50.0
+"""Seconds for which a connection is kept for the next request. In a conversation the next answer is often so far away,
+and a new connection takes two round trips before its sound; what stands between may forget one after a minute."""
 _LONGEST_RETRY = 3600.0
 _AWAY = frozenset({408, 502, 504})
 """Said by what stands before a server that does not answer."""
@@ -48,7 +51,7 @@ class Server:
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=settings.connect_timeout, sock_read=settings.read_timeout
             ),
-            connector=aiohttp.TCPConnector(limit=settings.places * 2),
+            connector=aiohttp.TCPConnector(limit=settings.places * 2, keepalive_timeout=_IDLE),
             # A cookie may tie all requests to one of several servers.
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=_READ_AHEAD,

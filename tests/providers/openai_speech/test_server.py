@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import zlib
 from contextlib import aclosing
 
@@ -78,6 +79,18 @@ async def test_a_kept_connection_is_given_up_once_and_not_for_ever() -> None:
         with pytest.raises(EngineUnavailable):
             await speak(engine)
         assert len(server.connections) == 3
+
+
+async def test_a_connection_is_kept_while_somebody_else_has_the_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic
+    async with serving_raw(always(answer(SOUND, PCM))) as server, started(server.url, voices="a") as engine:
+        await speak(engine)
+        monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now() + 40)
+        await speak(engine)
+        assert len(server.connections) == 1
+        monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now() + 100)
+        await speak(engine)
+        assert len(server.connections) == 2
 
 
 async def test_a_server_that_only_says_to_go_on_does_not_hold_for_ever() -> None:
