@@ -116,9 +116,8 @@ async def _cost(sides: Sides, rounds: int) -> list[Figure]:
             Figure("  the same asked directly", _both(directly)),
             at_most("  its first sound comes later by", more(ours, directly, "first") * 1000, 0.5, "ms", digits=2),
             at_most("  all of its sound, as a part of that", part(ours, directly, "whole"), 1.1, "", digits=2),
-            Figure(
-                "  CPU for a second of sound, and asked directly", " and ".join(f"{one * 1e6:.0f} us" for one in cpu)
-            ),
+            Figure("  CPU of this process for a second of sound, asked directly", ", ".join(map(_us, cpu))),
+            at_most("  ours as a part of that", cpu[0] / cpu[1], 1.5, "", digits=2),
         ]
     crowds: Sides = _crowd(sides[0]), _crowd(sides[1])
     ours, directly, _ = await _compared(crowds, _SENTENCES[0], max(5, rounds // _MORE))
