@@ -34,8 +34,9 @@ PLACES = 10
 LEASE = 3.0
 WEIGHTS = {"heavy": 1, "middle": 1, "light": 2}
 LAST = {"ended", "error", "cancelled"}
-JITTER = 0.3
-"""Seconds that one who was given a place may take to reach the service: the two processes do not start in step."""
+JITTER = 2.0
+"""Seconds that one who was given a place may take to reach the service: the processes do not run in step, least of all
+on a busy machine. Out of order he would be there some ten seconds too early or too late."""
 
 
 class Session:
