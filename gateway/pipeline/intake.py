@@ -8,8 +8,8 @@ from collections import deque
 from gateway.errors import TextTooLong
 from gateway.pipeline.segmenter import Segmenter
 
-_PIECE = 1000
-"""Characters that are segmented at once: about 2 ms."""
+_PIECE = 250
+"""Characters that are segmented at once, in about 0.3 ms. The first sound waits for the first of them."""
 
 
 class Intake:
