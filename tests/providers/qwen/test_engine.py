@@ -407,7 +407,9 @@ async def test_words_in_a_prompt_are_bounded_and_spell_no_token(
     assert (len(asked[0].clone.transcript) <= 2000, len(asked[1].instruct) <= 1000) == (True, True)
 
 
-async def test_a_designed_voice_is_heard_once_and_cloned(qwen_models: Path) -> None:
+async def test_a_designed_voice_is_heard_once_and_cloned(qwen_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is heard is from a random model: one time in twelve it ends within half a second.
+    monkeypatch.setattr("providers.qwen.engine.SHORTEST_CLIP", 0.1)
     async with started(qwen_models, "voice_design", "base", max_tokens=40) as engine:
         voice = await engine.design("a calm old man", "de-DE")
         assert voice.prompt is not None
