@@ -22,6 +22,7 @@ from providers.orpheus.tokens import END_OF_SPEECH, Frames
 from tests.support import llama
 from tests.support.fake_snac import FakeDecoder
 from tests.support.llama import LlamaServer
+from tests.support.orpheus import PATIENT
 
 pytestmark = pytest.mark.engines
 
@@ -107,7 +108,7 @@ async def test_the_limit_of_tokens_holds(llama_server: LlamaServer) -> None:
 
 async def test_a_slot_that_is_left_is_given_to_who_waits_for_it(llama_server: LlamaServer) -> None:
     """With one place for two: the second is heard because the first was left."""
-    given = OrpheusSettings(_env_file=None, url=llama_server.url, places=1, max_tokens=140)
+    given = OrpheusSettings(_env_file=None, url=llama_server.url, places=1, max_tokens=140, **PATIENT)
     engine = Orpheus(given, decoder=lambda _: FakeDecoder())  # type: ignore[arg-type, return-value]
     await engine.start()
     segment = Segment("Hello there.", VOICES["tara"])
