@@ -41,7 +41,7 @@ class Server:
 
     def __init__(self, settings: OpenAISpeechSettings) -> None:
         self._url = settings.url
-        # Nothing comes once the server took a request and before its answer begins, however it spends that time.
+        # Until an answer begins. The limits below count anew with whatever comes, and a server may say "continue" for ever.
         self._patience = settings.connect_timeout + settings.read_timeout
         headers = {"accept-encoding": "identity"}
         if settings.api_key is not None:
