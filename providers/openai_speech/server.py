@@ -41,7 +41,8 @@ class Server:
 
     def __init__(self, settings: OpenAISpeechSettings) -> None:
         self._url = settings.url
-        # Until an answer begins. The limits below count anew with whatever comes, and a server may say "continue" for ever.
+        # Until an answer begins: the limits below count anew with whatever comes, and a server may say "continue" for
+        # ever.
         self._patience = settings.connect_timeout + settings.read_timeout
         headers = {"accept-encoding": "identity"}
         if settings.api_key is not None:
