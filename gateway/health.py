@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 
 from gateway import __version__
 from gateway.dialects.refusal import json_response
-from gateway.openapi import ApiRoute, Content, Operation, Said, Tag, json_content
+from gateway.openapi import ApiRoute, Content, Key, Operation, Said, Tag, json_content
 from gateway.runtime import Gateway
 from providers.status import State
 
@@ -87,7 +87,7 @@ _HEALTHZ = Operation(
     TAG,
     "Is it alive",
     {200: Said("The event loop turns; and how each engine is.", json_content(AliveAnswer))},
-    key=False,
+    key=Key.NONE,
 )
 _READYZ = Operation(
     TAG,
@@ -96,7 +96,7 @@ _READYZ = Operation(
         200: Said("An engine can serve.", json_content(ReadyAnswer)),
         503: Said("The engines are not warm yet, none of them can serve, or it drains.", json_content(ReadyAnswer)),
     },
-    key=False,
+    key=Key.NONE,
 )
 _HEALTH = Operation(
     TAG,
@@ -105,13 +105,13 @@ _HEALTH = Operation(
         200: Said("An engine can serve.", json_content(HealthAnswer)),
         503: Said("As with `/readyz`.", json_content(HealthAnswer)),
     },
-    key=False,
+    key=Key.NONE,
 )
 _METRICS = Operation(
     TAG,
     "What it has done",
     {200: Said("Figures for Prometheus.", (Content("text/plain", str),))},
-    key=False,
+    key=Key.NONE,
 )
 
 

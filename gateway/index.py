@@ -15,7 +15,7 @@ from gateway import __version__
 from gateway.dialects import volcengine_concurrent
 from gateway.dialects.orpheus_fastapi import EndpointsAnswer
 from gateway.dialects.refusal import json_response
-from gateway.openapi import ApiRoute, Content, Operation, Said, Tag
+from gateway.openapi import ApiRoute, Content, Key, Operation, Said, Tag
 from gateway.runtime import Gateway
 
 TAG = Tag("index", "What is here.")
@@ -84,5 +84,5 @@ _INDEX = Operation(
             (Content("application/json", IndexAnswer), Content("text/html", str)),
         )
     },
-    key=False,
+    key=Key.NONE,
 )

@@ -14,6 +14,8 @@ const searched = [];
 const chapters = [];
 const here = new URL(".", location.href).href.replace(/\/$/, "");
 let address = here;
+/** @type {Json} */
+let schemes = {};
 
 try {
   const response = await fetch("openapi.json");
@@ -28,6 +30,7 @@ try {
 function show(told) {
   element("version").textContent = told.info.version;
   address = told.servers?.[0]?.url ?? here;
+  schemes = told.components.securitySchemes;
   const schemas = new Schemas(told.components.schemas);
   routes.append(prose(told.info.description));
   for (const tag of told.tags) {
@@ -65,10 +68,7 @@ function show(told) {
 function operation(path, method, said, schemas) {
   const inside = make("div", { class: "inside" });
   if (said.description) inside.append(prose(said.description));
-  if (said.security) {
-    const free = said.security.some((/** @type {Json} */ one) => Object.keys(one).length === 0);
-    inside.append(prose(free ? "This deployment asks for no API key." : "Asks for an API key: `Authorization: Bearer KEY`, `X-API-Key`, `xi-api-key` or `?api_key=`."));
-  }
+  if (said.security) inside.append(prose(keys(said)));
   if (said.parameters) inside.append(make("h4", {}, "Parameters"), parameters(said.parameters, schemas));
   for (const [media, content] of Object.entries(said.requestBody?.content ?? {})) {
     inside.append(make("h4", {}, "Body, as ", make("code", {}, media)), table(schemas.fields(content.schema ?? {})));
@@ -83,6 +83,28 @@ function operation(path, method, said, schemas) {
     make("span", { class: "what" }, said.summary),
   );
   return make("details", { class: "panel operation", id: said.operationId }, summary, inside);
+}
+
+/**
+ * What is to be shown, in words.
+ *
+ * @param {Json} said
+ */
+function keys(said) {
+  if (said.security.some((/** @type {Json} */ one) => Object.keys(one).length === 0)) return "This deployment asks for no API key.";
+  const ways = said.security.map((/** @type {Json} */ one) => `\`${way(one)}\``);
+  return `Asks for a key: ${ways.join(", ").replace(/, (?=[^,]*$)/, " or ")}.`;
+}
+
+/**
+ * One way to show a key, as it is written.
+ *
+ * @param {Json} named
+ */
+function way(named) {
+  const scheme = schemes[Object.keys(named)[0] ?? ""];
+  if (scheme.type === "http") return "Authorization: Bearer KEY";
+  return scheme.in === "query" ? `?${scheme.name}=KEY` : `${scheme.name}: KEY`;
 }
 
 /**
@@ -141,9 +163,8 @@ function table(fields) {
 function curl(path, method, said, schemas) {
   const url = address + path.replaceAll(/\{(\w+)\}/g, (_, name) => name.toUpperCase());
   const lines = [`curl ${method === "get" ? "" : `-X ${method.toUpperCase()} `}${url}`];
-  for (const one of said.parameters ?? []) {
-    if (one.in === "header" && one.required) lines.push(`-H ${quoted(`${one.name}: ...`)}`);
-  }
+  const asked = said.security?.every((/** @type {Json} */ one) => Object.keys(one).length > 0);
+  if (asked) lines.push(`-H ${quoted(way(said.security[0]))}`);
   const body = said.requestBody?.content ?? {};
   if (body["application/json"]) {
     lines.push(`-H ${quoted("Content-Type: application/json")}`, `-d ${quoted(JSON.stringify(schemas.sample(body["application/json"].schema)))}`);

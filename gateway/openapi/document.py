@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from starlette.routing import BaseRoute, compile_path
 
 from gateway import __version__
-from gateway.openapi.operation import ApiRoute, Content, Operation, Said, Tag
+from gateway.openapi.operation import ApiRoute, Content, Key, Operation, Said, Tag
 
 Json = dict[str, Any]
 Mode = Literal["validation", "serialization"]
@@ -25,12 +25,20 @@ that is still being written, is the protocol at `/v1/stream`.
 Several APIs stand side by side, so that whatever a caller already speaks works: take the one that your client knows.
 """
 
-_SCHEMES: Json = {
+_CALLERS: Json = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "xApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "xiApiKey": {"type": "apiKey", "in": "header", "name": "xi-api-key"},
     "query": {"type": "apiKey", "in": "query", "name": "api_key"},
 }
+_ADMINS: Json = {"admin": {"type": "apiKey", "in": "header", "name": "Admin-API-Key"}}
+_SCHEMES: dict[Key, Json] = {
+    Key.NONE: {},
+    Key.CALLER: _CALLERS,
+    Key.EITHER: {**_CALLERS, **_ADMINS},
+    Key.ADMIN: _ADMINS,
+}
+"""What may be shown, by their names: any one of them will do."""
 
 
 def operations(routes: Iterable[BaseRoute]) -> list[ApiRoute]:
@@ -54,7 +62,7 @@ def document(routes: Iterable[BaseRoute], *, key_required: bool, address: str | 
         **({"servers": [{"url": address.rstrip("/")}]} if address else {}),
         "tags": [{"name": tag.name, "description": tag.description} for tag in tags.values()],
         "paths": paths,
-        "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
+        "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES[Key.EITHER]},
     }
 
 
@@ -76,8 +84,9 @@ def _operation(route: ApiRoute, schemas: _Schemas, key_required: bool) -> tuple[
         told["parameters"] = parameters
     if said.body:
         told["requestBody"] = {"required": True, "content": _content(said.body, said.tag, "validation", schemas)}
-    if said.key:
-        told["security"] = [*({scheme: []} for scheme in _SCHEMES), *([] if key_required else [{}])]
+    if schemes := _SCHEMES[said.key]:
+        free = not key_required and said.key is not Key.ADMIN
+        told["security"] = [*({scheme: []} for scheme in schemes), *([{}] if free else [])]
     return path, told
 
 
@@ -127,11 +136,10 @@ def _path(operation: Operation, parts: list[str], schemas: _Schemas) -> Iterator
 
 
 def _parameters(operation: Operation, schemas: _Schemas) -> Iterator[Json]:
-    for place, model in (("query", operation.query), ("header", operation.headers)):
-        if model is not None:
-            fields, required = schemas.fields(operation.tag, model)
-            for name, schema in fields.items():
-                yield _parameter(name, place, schema, required=name in required)
+    if operation.query is not None:
+        fields, required = schemas.fields(operation.tag, operation.query)
+        for name, schema in fields.items():
+            yield _parameter(name, "query", schema, required=name in required)
 
 
 def _parameter(name: str, place: str, schema: Json, *, required: bool) -> Json:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel
@@ -54,6 +55,18 @@ MAKING: tuple[type[VoxwireError], ...] = (BadOption, EngineError, Overloaded, Ti
 """What making a voice can be refused with."""
 CLIP: tuple[type[VoxwireError], ...] = (BadClip, BadUrl)
 """What a clip to make it from can."""
+
+
+class Key(Enum):
+    """What a route asks a caller to show."""
+
+    NONE = "none"
+    CALLER = "caller"
+    """An API key, where the deployment has any."""
+    EITHER = "either"
+    """The same, or the admin's."""
+    ADMIN = "admin"
+    """The admin's, always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +128,7 @@ class Operation:
     """A field for each part of the path. Parts that have none are strings."""
     query: type[BaseModel] | None = None
     """A field for each parameter."""
-    headers: type[BaseModel] | None = None
-    """As ``query``; a field's alias is the header's name."""
-    key: bool = True
-    """Asks for an API key, where the deployment has any."""
+    key: Key = Key.CALLER
 
 
 class _Any(Convertor[str]):

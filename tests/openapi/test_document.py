@@ -37,6 +37,19 @@ def test_no_two_operations_have_one_id(told: dict[str, Any]) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_it_says_which_key_a_route_asks_for() -> None:
+    def ways(path: str, method: str, *, key_required: bool) -> list[dict[str, Any]] | None:
+        told = document(create_app(Settings(_env_file=None)).routes, key_required=key_required)
+        return told["paths"][path][method].get("security")
+
+    callers: list[dict[str, Any]] = [{"bearer": []}, {"xApiKey": []}, {"xiApiKey": []}, {"query": []}]
+    for key_required, free in ((True, []), (False, [{}])):
+        assert ways("/healthz", "get", key_required=key_required) is None
+        assert ways("/v1/audio/speech", "post", key_required=key_required) == [*callers, *free]
+        assert ways("/generate-batch", "post", key_required=key_required) == [*callers, {"admin": []}, *free]
+        assert ways("/external-semaphores", "get", key_required=key_required) == [{"admin": []}]
+
+
 def test_it_names_the_address_that_clients_reach_the_gateway_by(told: dict[str, Any]) -> None:
     assert "servers" not in told
     named = document([], key_required=False, address="https://voice.example.com/tts/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ CHECKS = (
     "ensure_resource_availability",
 )
 TAGS = [tag["name"] for tag in document(create_app(Settings(_env_file=None)).routes, key_required=False)["tags"]]
-ADMIN = "the key of the admin"
+ADMIN, CALLER = "the key of the admin", "the key of a caller"
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +46,17 @@ def test_what_a_route_has_made_is_there_for_the_others(served: Served, tmp_path:
     run(served, tmp_path, "--phases", "stateful")
 
 
-def run(served: Served, folder: Path, *arguments: str) -> None:
+@pytest.mark.timeout(300)
+def test_nobody_without_a_key_is_let_in_where_one_is_asked_for(tmp_path: Path) -> None:
+    with thread_served(engines=["mock_tone", Making()], admin_api_key=ADMIN, api_keys=(CALLER,)) as served:
+        key = ("--header", f"Authorization: Bearer {CALLER}")
+        run(served, tmp_path, *key, "--phases", "examples,fuzzing", examples=2, checks=(*CHECKS, "ignored_auth"))
+
+
+def run(served: Served, folder: Path, *arguments: str, examples: int = 25, checks: Sequence[str] = CHECKS) -> None:
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{served.http}/openapi.json", *arguments),
-        *("--checks", ",".join(CHECKS), "--max-examples", "25", "--seed", "1", "--generation-deterministic"),
+        *("--checks", ",".join(checks), "--max-examples", f"{examples}", "--seed", "1", "--generation-deterministic"),
         *("--header", f"Admin-API-Key: {ADMIN}"),
         *("--request-timeout", "60", "--continue-on-failure", "--warnings", "off", "--no-color"),
     ]

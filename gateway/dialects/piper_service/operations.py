@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.dialects.detail import DetailAnswer
 from gateway.dialects.piper_service.bodies import PongAnswer, SpeechAnswer, SynthesizeBody, VoicesAnswer
 from gateway.errors import Unauthorized
-from gateway.openapi import SPEAKING, Content, Operation, Said, Tag, json_content, refusals
+from gateway.openapi import SPEAKING, Content, Key, Operation, Said, Tag, json_content, refusals
 
 TAG = Tag(
     "piper_service",
@@ -50,4 +50,4 @@ VOICES = Operation(
     {200: Said("Those of an engine called `piper` before the others.", json_content(VoicesAnswer))}
     | refusals(DetailAnswer, Unauthorized),
 )
-PING = Operation(TAG, "Is it there", {200: Said("It is.", json_content(PongAnswer))}, key=False)
+PING = Operation(TAG, "Is it there", {200: Said("It is.", json_content(PongAnswer))}, key=Key.NONE)

@@ -29,7 +29,7 @@ from gateway.dialects.qwen_tts_server.bodies import (
 )
 from gateway.dialects.qwen_tts_server.speaking import NotServed
 from gateway.errors import BadClip, LibraryFull, Overloaded, Unauthorized, UnknownLibraryVoice, VoxwireError
-from gateway.openapi import CLIP, MAKING, READING, SPEAKING, Content, Operation, Said, Tag, json_content, refusals
+from gateway.openapi import CLIP, MAKING, READING, SPEAKING, Content, Key, Operation, Said, Tag, json_content, refusals
 
 TAG = Tag(
     "qwen_tts_server",
@@ -151,4 +151,4 @@ UPLOAD = Operation(
 
 # ---- engines
 
-MODELS = Operation(TAG, "How every engine is", {200: Said("All of them.", json_content(ModelsAnswer))}, key=False)
+MODELS = Operation(TAG, "How every engine is", {200: Said("All of them.", json_content(ModelsAnswer))}, key=Key.NONE)

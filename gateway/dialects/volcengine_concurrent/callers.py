@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -55,20 +55,6 @@ class RefusalAnswer(BaseModel):
     suggested_action: str | None = None
     available_semaphores: list[str] | None = None
     """The semaphores that there are, where none has the name that was asked for."""
-
-
-class CallerHeaders(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    admin_api_key: str | None = Field(None, alias="Admin-API-Key")
-    """The admin's key, which opens as an API key does."""
-
-
-class AdminHeaders(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    admin_api_key: str = Field(alias="Admin-API-Key")
-    """The admin's key."""
 
 
 def refused(error: VoxwireError, available: list[str] | None = None) -> Response:

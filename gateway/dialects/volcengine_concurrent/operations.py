@@ -6,9 +6,7 @@ from gateway.dialects.detail import DetailAnswer
 from gateway.dialects.volcengine_concurrent.answers import BatchAnswer
 from gateway.dialects.volcengine_concurrent.bodies import BatchBody, NamedSemaphore, SemaphoreBody
 from gateway.dialects.volcengine_concurrent.callers import (
-    AdminHeaders,
     AdminRequired,
-    CallerHeaders,
     MissingCredentials,
     RefusalAnswer,
     SemaphoreExists,
@@ -21,7 +19,7 @@ from gateway.dialects.volcengine_concurrent.semaphores import (
     SemaphoresAnswer,
 )
 from gateway.errors import BadMessage, Internal, Overloaded, RateLimited, Unauthorized
-from gateway.openapi import Content, Link, Operation, Said, Tag, json_content, refusals
+from gateway.openapi import Content, Key, Link, Operation, Said, Tag, json_content, refusals
 
 TAG = Tag(
     "volcengine_concurrent",
@@ -52,7 +50,7 @@ GENERATE = Operation(
         **_UNFIT,
     },
     body=json_content(BatchBody),
-    headers=CallerHeaders,
+    key=Key.EITHER,
 )
 CREATE = Operation(
     TAG,
@@ -63,25 +61,25 @@ CREATE = Operation(
         **_UNFIT,
     },
     body=json_content(SemaphoreBody),
-    headers=AdminHeaders,
+    key=Key.ADMIN,
 )
 LIST = Operation(
     TAG,
     "The semaphores",
     {200: Said("All of them.", json_content(SemaphoresAnswer)), **refusals(RefusalAnswer, SemaphoreNotFound, *_ADMIN)},
-    headers=AdminHeaders,
+    key=Key.ADMIN,
 )
 GET = Operation(
     TAG,
     "One semaphore",
     {200: Said("It.", json_content(SemaphoreAnswer)), **refusals(RefusalAnswer, SemaphoreNotFound, *_ADMIN)},
     path=NamedSemaphore,
-    headers=AdminHeaders,
+    key=Key.ADMIN,
 )
 DELETE = Operation(
     TAG,
     "Remove a semaphore",
     {200: Said("It is gone.", json_content(SemaphoreGone)), **refusals(RefusalAnswer, SemaphoreNotFound, *_ADMIN)},
     path=NamedSemaphore,
-    headers=AdminHeaders,
+    key=Key.ADMIN,
 )
