@@ -12,7 +12,7 @@ import numpy as np
 
 from audio.pcm import duration
 from audio.resample import Resampler
-from providers import prompts, torch_runtime
+from providers import prompts, torch_engine, torch_runtime
 from providers.base import (
     SAMPLE_WIDTH,
     BadClip,
@@ -21,7 +21,6 @@ from providers.base import (
     Clip,
     EngineUnavailable,
     PcmChunk,
-    ProviderError,
     Segment,
     UnknownVoice,
     Voice,
@@ -91,15 +90,7 @@ class Coqui:
             raise EngineUnavailable(
                 f"engine {self.id!r} has no model; name one in {PREFIX}MODELS, such as tts_models/en/ljspeech/vits"
             )
-        self.lane.open()
-        try:
-            await self._warm_up()
-        except ProviderError as error:
-            # What was loaded is of no use to anybody, and whoever keeps the error would keep it with the traceback.
-            error.__context__ = None
-            await self.lane.close()
-            await self._forget()
-            raise error.with_traceback(None) from None
+        await torch_engine.begin(self.lane, self._warm_up, self._models.values())
 
     async def _warm_up(self) -> None:
         await self.lane.run(self._prepare)
@@ -116,17 +107,7 @@ class Coqui:
                 pass
 
     async def close(self) -> None:
-        await self.lane.close()
-        if any(instances.made for instances in self._models.values()):
-            await self._forget()
-
-    async def _forget(self) -> None:
-        # Whoever forgets a model of gigabytes may take a while.
-        releasing = Lane(1, f"{self.id}-release")
-        try:
-            await releasing.run(torch_runtime.release, *(instances.clear for instances in self._models.values()))
-        finally:
-            await releasing.close()
+        await torch_engine.end(self.lane, self._models.values())
 
     def _prepare(self) -> None:
         """What is needed to load a model. Blocking."""

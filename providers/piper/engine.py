@@ -8,7 +8,6 @@ import logging
 import tempfile
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -80,10 +79,7 @@ class Piper:
         await self.lane.close()
         if self._loads:
             await asyncio.wait(self._loads.values())
-        if self.readers:
-            self.readers.clear()
-            with ThreadPoolExecutor(1) as thread:
-                await asyncio.get_running_loop().run_in_executor(thread, give_back)
+        self.readers.clear()
 
     async def voices(self) -> Sequence[Voice]:
         return tuple(speaker.voice for speaker in self._speakers.values())

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from audio.pcm import duration
-from providers import torch_runtime
+from providers import torch_engine, torch_runtime
 from providers.base import (
     SAMPLE_WIDTH,
     BadClip,
@@ -22,7 +22,6 @@ from providers.base import (
     EngineFailed,
     EngineUnavailable,
     PcmChunk,
-    ProviderError,
     Segment,
     UnknownVoice,
     Voice,
@@ -103,15 +102,7 @@ class Qwen:
                 f"engine {self.id!r} has no model; name one in {PREFIX}CUSTOM_VOICE_MODEL, such as "
                 "Qwen/Qwen3-TTS-12Hz-0.6B-CustomVoice"
             )
-        self.lane.open()
-        try:
-            await self._warm_up()
-        except ProviderError as error:
-            # What was loaded is of no use to anybody, and whoever keeps the error would keep it with the traceback.
-            error.__context__ = None
-            await self.lane.close()
-            await self._forget()
-            raise error.with_traceback(None) from None
+        await torch_engine.begin(self.lane, self._warm_up, self._models.values())
 
     async def _warm_up(self) -> None:
         await self.lane.run(self._load)
@@ -127,17 +118,7 @@ class Qwen:
                 pass
 
     async def close(self) -> None:
-        await self.lane.close()
-        if any(instances.made for instances in self._models.values()):
-            await self._forget()
-
-    async def _forget(self) -> None:
-        # Whoever forgets a model of gigabytes may take a while.
-        releasing = Lane(1, f"{self.id}-release")
-        try:
-            await releasing.run(torch_runtime.release, *(instances.clear for instances in self._models.values()))
-        finally:
-            await releasing.close()
+        await torch_engine.end(self.lane, self._models.values())
 
     def _load(self) -> None:
         """The model of the default voice, or all of them. Blocking."""

@@ -17,18 +17,21 @@ import asyncio, json, sys
 from pathlib import Path
 from providers.piper.engine import Piper
 from providers.piper.settings import PiperSettings
+from providers.registry import Providers
 
 def taken():
     return int(Path("/proc/self/statm").read_text().split()[1])
 
 async def main():
-    engine = Piper(PiperSettings(_env_file=None, cache=Path(sys.argv[1])))
+    providers = Providers([Piper(PiperSettings(_env_file=None, cache=Path(sys.argv[1])))], preload=())
+    await providers.start()
     found = [taken()]
     for _ in range(5):
-        await engine.start()
+        async with providers.hold("piper"):
+            found.append(taken())
+        assert await providers.engine("piper").unload()
         found.append(taken())
-        await engine.close()
-        found.append(taken())
+    await providers.close()
     print(json.dumps(found))
 
 asyncio.run(main())
