@@ -22,7 +22,7 @@ test: $(VENV)/.$(TEST_EXTRAS) ## Set up and run the tests
 test-engines: $(VENV)/.engines ## Set up the heavy engines (3 GB) and run their tests
 	VOXWIRE_REQUIRE="$(VOXWIRE_REQUIRE),engines" $(BIN)/python -m pytest -m engines $(ARGS)
 
-bench: $(VENV)/.bench ## Measure this machine; ARGS=--quick takes a minute
+bench: $(VENV)/.bench ## Measure this machine; ARGS=--quick takes fewer rounds
 	$(BIN)/python -m tests.bench $(ARGS)
 
 lint: $(VENV)/.lint ## Style and types

@@ -1,4 +1,4 @@
-"""``python -m tests.bench``: measure this machine and print one table. ``--quick`` takes about a minute."""
+"""``python -m tests.bench``: measure this machine and print one table. ``--quick`` takes fewer rounds."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _PARTS: dict[str, Callable[..., list[Figure]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: about a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("parts", nargs="*", choices=[*_PARTS, []], help="only these")
     options = parser.parse_args()
     if not sys.platform.startswith("linux") or (os.cpu_count() or 1) < 2:

@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any
 
 from providers.base import Provider, Segment
+from tests.bench.servers import every_core
 from tests.bench.table import Figure, at_most, render
 from tests.bench.takes import Take, part, spoken
 
@@ -42,7 +43,7 @@ def figures(*, quick: bool) -> list[Figure]:
     import_torchaudio()
     use_threads(1)
     rounds = 3 if quick else 9
-    with tempfile.TemporaryDirectory() as folder:
+    with every_core(), tempfile.TemporaryDirectory() as folder:
         return asyncio.run(_all(Path(folder), rounds))
 
 
