@@ -2,9 +2,9 @@
 one document of all of them, and ``routes`` serves that and the page to read it on."""
 
 from gateway.openapi.operation import (
-    CLIP,
     MAKING,
     READING,
+    READING_CLIP,
     SPEAKING,
     ApiRoute,
     Content,
@@ -20,9 +20,9 @@ from gateway.openapi.operation import (
 )
 
 __all__ = [
-    "CLIP",
     "MAKING",
     "READING",
+    "READING_CLIP",
     "SPEAKING",
     "ApiRoute",
     "Content",

@@ -53,7 +53,7 @@ SPEAKING: tuple[type[VoxwireError], ...] = (
 """What every route that speaks can."""
 MAKING: tuple[type[VoxwireError], ...] = (BadOption, EngineError, Overloaded, TimedOut)
 """What making a voice can be refused with."""
-CLIP: tuple[type[VoxwireError], ...] = (BadClip, BadUrl)
+READING_CLIP: tuple[type[VoxwireError], ...] = (BadClip, BadUrl)
 """What a clip to make it from can."""
 
 

@@ -129,10 +129,10 @@ class Guest:
 
 
 async def until(condition: Callable[[], object], *leases: Leases, within: float = 20.0) -> None:
-    """Ask Redis again and again; for what only it can tell."""
+    """Ask Redis again and again; for what only it can tell: that a lease is over it finds out when somebody asks."""
     async with asyncio.timeout(within):
         while not condition():
             for one in leases:
                 one.renew()
-            # Paced: a turn takes less.
+            # How often it is asked, and no more: nothing is taken for done because of it.
             await asyncio.sleep(0.01)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -263,16 +264,29 @@ async def test_a_turn_whose_answer_is_lost_is_repeated_and_counts_once(lab: Lab,
 class Deaf(Leases):
     """Does not hear what it is given in others' turns."""
 
+    turns = 0
+
+    def _heard(self, sent: float, answer: Mapping[str, Any]) -> None:
+        super()._heard(sent, answer)
+        self.turns += 1
+
     async def _listen(self, redis: Redis) -> None:
         await asyncio.Event().wait()
 
 
 async def test_a_lost_wake_up_is_made_good_by_the_next_renewal(lab: Lab) -> None:
     a, b = await lab.gateway(), await lab.gateway(kind=Deaf)
-    holder = await Guest(capacity(a, 1)).let_in()
+    assert isinstance(b, Deaf)
+    places = capacity(a, 1)
+    holder = await Guest(places).let_in()
     waiter = await Guest(capacity(b, 1)).arrived()
+    await until(lambda: places.waiting == 1, a)
     await holder.gone()
+    # Once Redis has given the place away; a turn that was under way then has missed it.
+    await until(lambda: places.waiting == 0, a)
+    before = b.turns
     await waiter.let_in(within=SOON)
+    assert b.turns <= before + 2
     await waiter.gone()
 
 

@@ -36,7 +36,7 @@ WEIGHTS = {"heavy": 1, "middle": 1, "light": 2}
 LAST = {"ended", "error", "cancelled"}
 JITTER = 2.0
 """Seconds that one who was given a place may take to reach the service: the processes do not run in step, least of all
-on a busy machine. Out of order he would be there some ten seconds too early or too late."""
+on a busy machine. That the order is exact is shown where one place at a time comes free."""
 
 
 class Session:
@@ -242,6 +242,25 @@ async def test_400_sessions_of_two_gateways_share_ten_places_in_order_and_fairly
     assert share >= 0.95
 
 
+async def test_each_place_that_comes_free_goes_to_the_one_who_has_waited_longest(fleet: Fleet) -> None:
+    chance = random.Random(11)
+    service, first, waiting = fleet.service, 6000, 60
+    before = len(service.uses)
+    numbers = range(first, first + PLACES + waiting)
+    sessions = [await chance.choice(fleet.processes).speak("middle", number) for number in numbers]
+    await service.until(before + PLACES)
+    holders = sorted(service.numbers(before))
+    for come in range(PLACES + 1, PLACES + waiting + 1):
+        service.let_go(holders.pop(chance.randrange(PLACES)))
+        await service.until(before + come)
+        holders.append(service.uses[-1].number)
+    assert service.numbers(before + PLACES) == list(numbers[PLACES:])
+    for number in holders:
+        service.let_go(number)
+    assert await last_events(sessions) == {"ended": PLACES + waiting}
+    assert service.most == PLACES
+
+
 @pytest.mark.parametrize("data", ["lost", "old"])
 async def test_a_restarted_redis_costs_nobody_a_session_and_gives_no_place_twice(fleet: Fleet, data: str) -> None:
     service, redis = fleet.service, fleet.redis
@@ -345,7 +364,8 @@ async def test_the_places_of_a_killed_gateway_are_back_within_the_lease(fleet: F
     await service.until(before + PLACES + 5)
     back = service.uses[-1].began - killed
     print(f"five places of a killed gateway were given to others after {back:.2f} s; the lease is {LEASE:g} s")
-    assert back <= LEASE + JITTER
+    # Told when that will be, and not only when the others' next renewal finds it out.
+    assert back < LEASE * 4 / 3
     # To those who wait at the gateway that lives, in their order.
     assert sorted(service.numbers(before + PLACES)) == [4010, 4012, 4014, 4016, 4018]
     service.let_go(4000)

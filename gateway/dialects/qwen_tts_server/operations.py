@@ -29,7 +29,19 @@ from gateway.dialects.qwen_tts_server.bodies import (
 )
 from gateway.dialects.qwen_tts_server.speaking import NotServed
 from gateway.errors import BadClip, LibraryFull, Overloaded, Unauthorized, UnknownLibraryVoice, VoxwireError
-from gateway.openapi import CLIP, MAKING, READING, SPEAKING, Content, Key, Operation, Said, Tag, json_content, refusals
+from gateway.openapi import (
+    MAKING,
+    READING,
+    READING_CLIP,
+    SPEAKING,
+    Content,
+    Key,
+    Operation,
+    Said,
+    Tag,
+    json_content,
+    refusals,
+)
 
 TAG = Tag(
     "qwen_tts_server",
@@ -122,16 +134,16 @@ DESIGN_BATCH = _batch(
 
 # ---- with a voice like that of a clip
 
-CLONE = _file("Speak with a voice like that of a clip", CloneBody, *_MADE, *CLIP, made=True)
+CLONE = _file("Speak with a voice like that of a clip", CloneBody, *_MADE, *READING_CLIP, made=True)
 CLONE_STREAM = _stream(
-    "Speak with a voice like that of a clip: a stream of events", CloneBody, *_MADE, *CLIP, made=True
+    "Speak with a voice like that of a clip: a stream of events", CloneBody, *_MADE, *READING_CLIP, made=True
 )
 CREATE_PROMPT = Operation(
     TAG,
     "Make a voice like that of a clip, and keep it",
     {
         200: Said("It is kept.", json_content(PromptAnswer)),
-        **_refusals(*READING, *_MADE, *CLIP, LibraryFull),
+        **_refusals(*READING, *_MADE, *READING_CLIP, LibraryFull),
     },
     "It is a voice of the caller's library: `GET /v1/voices/library` lists it, `DELETE` there removes it, and it can be"
     " named wherever a voice is.",

@@ -13,7 +13,7 @@ from gateway.errors import (
     UnknownProvider,
     VoiceExists,
 )
-from gateway.openapi import CLIP, MAKING, READING, Content, Link, Operation, Said, Tag, json_content, refusals
+from gateway.openapi import MAKING, READING, READING_CLIP, Content, Link, Operation, Said, Tag, json_content, refusals
 
 TAG = Tag("voices", "The voice library: voices made from a clip or a description, owned by the key that made them.")
 
@@ -25,7 +25,7 @@ CREATE = Operation(
     "Make a voice",
     {
         201: Said("It is kept, and can be spoken with.", json_content(VoiceAnswer), links=_LINKS),
-        **refusals(ErrorAnswer, *READING, *MAKING, *CLIP, UnknownProvider, VoiceExists, LibraryFull),
+        **refusals(ErrorAnswer, *READING, *MAKING, *READING_CLIP, UnknownProvider, VoiceExists, LibraryFull),
     },
     "From a clip (a file of a form, base64, or a public address) or from a description. Takes as long as the engine"
     " takes; what is acknowledged survives a restart.",
