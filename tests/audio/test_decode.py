@@ -400,9 +400,10 @@ async def test_a_decoder_has_so_many_at_once_and_so_many_waiting() -> None:
         await full.wait()
         with pytest.raises(Busy, match="too many"):
             await decoder.decode(sound("d"), sample_rate=RATE)
-        assert begun == ["a", "b"]
+        # Which of the two has its process first is for the machine to say.
+        assert sorted(begun) == ["a", "b"]
         go.set()
-    assert begun == ["a", "b", "c"]
+    assert begun[2:] == ["c"]
 
 
 async def test_who_waits_for_a_decoder_and_goes_leaves_the_place_to_others() -> None:
