@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     recording_bytes: int = Field(268_435_456, ge=0)
     recording_memory_bytes: int = Field(67_108_864, ge=1_048_576)
     max_conversions: int = Field(8, ge=1)
+    batch_memory_bytes: int = Field(268_435_456, ge=1_048_576)
 
     # Voices that callers make
     voices_dir: Path | None = None

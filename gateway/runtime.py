@@ -26,6 +26,7 @@ from gateway.pipeline.transcoding import TranscodingPool
 from gateway.session.recording import Recordings
 from gateway.session.session import Resources
 from gateway.session.sessions import Sessions
+from gateway.session.unsent import Unsent
 from providers.base import Provider
 from providers.registry import Providers
 
@@ -72,6 +73,7 @@ class Gateway:
         self.recordings = Recordings(
             settings.recording_bytes, settings.recording_ttl, self.clock, settings.recording_memory_bytes
         )
+        self.unsent = Unsent(settings.batch_memory_bytes)
         self.conversions = LocalCapacity(settings.max_conversions, settings.max_conversions, self.clock, weights)
         self.pool = TranscodingPool(settings.transcoding_threads)
         self.wheel = Wheel(self.clock)

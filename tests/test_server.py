@@ -16,11 +16,10 @@ from tests.support.engines import Hang, Scripted
 from tests.support.serving import serving
 
 
-@pytest.mark.timeout(20)
 async def test_a_second_signal_does_not_wait_for_what_is_being_spoken() -> None:
     engine = Scripted()
     engine.otherwise(Hang())
-    async with serving(engines=[engine], drain_s=60.0) as served, duplex(served.ws) as client:
+    async with serving(engines=[engine], drain_s=1000.0) as served, duplex(served.ws) as client:
         await (await client.speak("a", "Hello there.")).admitted.wait()
         served.server.handle_exit(signal.SIGINT, None)
         assert (await client.other())["type"] == "goaway"
@@ -30,7 +29,6 @@ async def test_a_second_signal_does_not_wait_for_what_is_being_spoken() -> None:
         assert not served.server.force_exit
 
 
-@pytest.mark.timeout(20)
 async def test_a_signal_ends_a_start_in_which_an_engine_loads_for_minutes() -> None:
     engine = Scripted()
     engine.start_gate = asyncio.Event()

@@ -11,13 +11,10 @@ from gateway.errors import Internal, VoxwireError
 from gateway.events import Audio, Ended, Event, Failed
 from gateway.session.session import Plan
 from gateway.session.sessions import Sessions
+from gateway.session.unsent import Share, Unsent
 
 AT_ONCE = 16
 """Texts of one request that are spoken, or wait for an engine, at a time."""
-HELD = 32
-"""Outcomes of one request that are being made, or made and not sent."""
-HELD_BYTES = 64 * 1024 * 1024
-"""Of sound that is made and not sent: with more, nothing is begun. What is being made may come on top."""
 _TRIES = 5
 _LONGEST_WAIT = 30.0
 
@@ -36,6 +33,7 @@ async def run(
     jobs: Sequence[T],
     make: Callable[[T], Awaitable[Made]],
     say: Callable[[int, Made | VoxwireError], Awaitable[None]],
+    unsent: Unsent,
     *,
     ordered: bool,
 ) -> None:
@@ -43,51 +41,30 @@ async def run(
 
     A job that fails is an outcome like any other. Raises what ``say`` raises, and then nothing is made any more.
     """
-    room = _Room()
-    order = _Order(say, room, ordered=ordered)
-    left = iter(enumerate(jobs))
+    with unsent.share() as share:
+        order = _Order(say, share, ordered=ordered)
+        left = iter(enumerate(jobs))
 
-    async def work() -> None:
-        while True:
-            # Before a job is taken: the first that is not said yet is then always one that is being made.
-            await room.enter()
-            index, job = next(left, (-1, None))
-            if job is None:
-                return
-            await order.finished(index, await _outcome(make, job))
-            # A thousand that cannot be made are found out at one go, and others wait for the loop.
-            await asyncio.sleep(0)
+        async def work() -> None:
+            while True:
+                # Before a job is taken: the first that is not said yet is then always one that is being made.
+                await share.begin()
+                index, job = next(left, (-1, None))
+                if job is None:
+                    # The others that wait for room find out in their turn.
+                    share.sent(0)
+                    return
+                await order.finished(index, await _outcome(make, job))
+                # A thousand that cannot be made are found out at one go, and others wait for the loop.
+                await asyncio.sleep(0)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(AT_ONCE, len(jobs))):
-                group.create_task(work())
-    except ExceptionGroup as errors:
-        # Who waits for it knows what one error means: a listener that is gone is no failure of the gateway.
-        raise errors.exceptions[0] from None
-
-
-class _Room:
-    """For outcomes between their begin and their being said."""
-
-    def __init__(self) -> None:
-        self._held = 0
-        self._bytes = 0
-        self._changed = asyncio.Condition()
-
-    async def enter(self) -> None:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._held < HELD and self._bytes < HELD_BYTES)
-            self._held += 1
-
-    def grow(self, outcome: Made | VoxwireError) -> None:
-        self._bytes += _size(outcome)
-
-    async def leave(self, outcome: Made | VoxwireError) -> None:
-        async with self._changed:
-            self._held -= 1
-            self._bytes -= _size(outcome)
-            self._changed.notify_all()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(AT_ONCE, len(jobs))):
+                    group.create_task(work())
+        except ExceptionGroup as errors:
+            # Who waits for it knows what one error means: a listener that is gone is no failure of the gateway.
+            raise errors.exceptions[0] from None
 
 
 def _size(outcome: Made | VoxwireError) -> int:
@@ -98,10 +75,10 @@ class _Order:
     """Says outcomes one after the other."""
 
     def __init__(
-        self, say: Callable[[int, Made | VoxwireError], Awaitable[None]], room: _Room, *, ordered: bool
+        self, say: Callable[[int, Made | VoxwireError], Awaitable[None]], share: Share, *, ordered: bool
     ) -> None:
         self._say = say
-        self._room = room
+        self._share = share
         self._ordered = ordered
         self._next = 0
         self._early: dict[int, Made | VoxwireError] = {}
@@ -109,7 +86,7 @@ class _Order:
 
     async def finished(self, index: int, outcome: Made | VoxwireError) -> None:
         self._early[index] = outcome
-        self._room.grow(outcome)
+        self._share.made(_size(outcome))
         async with self._lock:
             if not self._ordered:
                 await self._tell(index)
@@ -120,7 +97,7 @@ class _Order:
     async def _tell(self, index: int) -> None:
         outcome = self._early.pop(index)
         await self._say(index, outcome)
-        await self._room.leave(outcome)
+        self._share.sent(_size(outcome))
 
 
 async def _outcome(make: Callable[[T], Awaitable[Made]], job: T) -> Made | VoxwireError:

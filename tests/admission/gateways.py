@@ -114,7 +114,7 @@ class Guest:
         await self.waits.wait()
         return self
 
-    async def let_in(self, within: float = 20.0) -> Guest:
+    async def let_in(self, within: float = 60.0) -> Guest:
         async with asyncio.timeout(within):
             await self.entered.wait()
         return self
@@ -128,7 +128,7 @@ class Guest:
         await asyncio.wait([self.task])
 
 
-async def until(condition: Callable[[], object], *leases: Leases, within: float = 20.0) -> None:
+async def until(condition: Callable[[], object], *leases: Leases, within: float = 60.0) -> None:
     """Ask Redis again and again; for what only it can tell: that a lease is over it finds out when somebody asks."""
     async with asyncio.timeout(within):
         while not condition():

@@ -132,7 +132,7 @@ async def test_no_place_is_lost_or_given_twice_whoever_comes_and_gives_up(fleet:
         assert sum(guest.inside for guest in guests) <= 3
     for guest in guests:
         guest.leave.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.wait([guest.task for guest in guests])
     assert all(guest.task.cancelled() or guest.task.exception() is None for guest in guests)
     await turns()

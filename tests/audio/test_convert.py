@@ -189,7 +189,7 @@ async def test_an_ffmpeg_that_takes_no_more_sound_is_given_up(
 ) -> None:
     put(monkeypatch, tmp_path_factory.mktemp("bin"), "exec sleep 1000")
     limits = ConvertLimits(stall_seconds=0.2)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         with pytest.raises(ConvertError, match="does not finish"):
             await convert(endless(), ignore, sample_rate=RATE, container=find(name), limits=limits)
 

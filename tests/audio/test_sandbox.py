@@ -181,7 +181,7 @@ async def test_what_it_has_left_behind_is_killed(impostor: Impostor) -> None:
 async def test_what_has_left_its_group_is_not_waited_for(impostor: Impostor) -> None:
     """It cannot be found, and it holds the pipes open."""
     impostor("setsid sh -c 'echo $$; exec sleep 1000' & wait")
-    async with asyncio.timeout(30), running([], Limits()) as ffmpeg:
+    async with asyncio.timeout(60), running([], Limits()) as ffmpeg:
         pid = int(await ffmpeg.read())
     os.kill(pid, signal.SIGKILL)
 

@@ -10,6 +10,8 @@ import pytest
 
 from gateway.dialects.batch import AT_ONCE, Made, run
 from gateway.errors import BadRequest, ListenerGone, VoxwireError
+from gateway.session.unsent import HELD_BYTES, Unsent
+from tests.support.asking import until
 
 
 @contextmanager
@@ -39,7 +41,7 @@ async def test_what_goes_wrong_while_an_outcome_is_said_is_raised_as_it_is(order
             raise ListenerGone
 
     with pytest.raises(ListenerGone):
-        await run(range(100), make, say, ordered=ordered)
+        await run(range(100), make, say, Unsent(1), ordered=ordered)
 
 
 async def test_many_that_cannot_be_made_leave_the_loop_to_others() -> None:
@@ -53,5 +55,75 @@ async def test_many_that_cannot_be_made_leave_the_loop_to_others() -> None:
         pass
 
     with turning() as turns:
-        await run(range(1000), make, say, ordered=True)
+        await run(range(1000), make, say, Unsent(1), ordered=True)
     assert len(seen) >= 1000 // AT_ONCE
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_gateway_full_of_what_others_do_not_take_makes_one_at_a_time(ordered: bool) -> None:
+    unsent = Unsent(10)
+    making, most, said = 0, 0, list[int]()
+
+    async def make(_: int) -> Made:
+        nonlocal making, most
+        making += 1
+        most = max(most, making)
+        await asyncio.sleep(0)
+        making -= 1
+        return Made(b"12345", 0.0)
+
+    async def say(index: int, _: Made | VoxwireError) -> None:
+        said.append(index)
+
+    with unsent.share() as other:
+        other.made(10)
+        await run(range(50), make, say, unsent, ordered=ordered)
+        assert (most, sorted(said)) == (1, list(range(50)))
+    most = 0
+    await run(range(50), make, say, unsent, ordered=ordered)
+    assert most == AT_ONCE
+    assert unsent.bytes == 0
+
+
+async def test_room_that_another_request_gives_back_is_used_at_once() -> None:
+    unsent = Unsent(10)
+    making, go = 0, asyncio.Event()
+
+    async def make(_: int) -> Made:
+        nonlocal making
+        making += 1
+        await go.wait()
+        return Made(b"", 0.0)
+
+    async def say(_: int, __: Made | VoxwireError) -> None:
+        pass
+
+    with unsent.share() as other:
+        other.made(10)
+        batch = asyncio.create_task(run(range(50), make, say, unsent, ordered=True))
+        await until(lambda: making)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert making == 1
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert making == AT_ONCE
+    go.set()
+    await batch
+
+
+async def test_a_request_that_is_broken_off_gives_back_what_it_held() -> None:
+    unsent = Unsent(2 * HELD_BYTES)
+    stuck = asyncio.Event()
+
+    async def make(_: int) -> Made:
+        return Made(b"12345", 0.0)
+
+    async def say(_: int, __: Made | VoxwireError) -> None:
+        await stuck.wait()
+
+    batch = asyncio.create_task(run(range(50), make, say, unsent, ordered=True))
+    await until(lambda: unsent.bytes == 5 * AT_ONCE)
+    batch.cancel()
+    await asyncio.wait([batch])
+    assert unsent.bytes == 0

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import itertools
 import json
 import wave
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ import openai
 import pytest
 
 from providers.base import BadOption, EngineFailed, EngineUnavailable
+from tests.support.asking import until
 from tests.support.engines import Hang, Mark, Raise, Say, Scripted, Wait, sound
 from tests.support.serving import Served, serving
 
@@ -41,15 +41,6 @@ async def empty(served: Served) -> None:
     await served.gateway.sessions.drained()
     assert served.gateway.sessions.live == ()
     assert (served.gateway.capacities.sessions.taken, served.gateway.capacities.sessions.waiting) == (0, 0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until ``condition`` holds."""
-    async with asyncio.timeout(10):
-        for _ in itertools.count():
-            if condition():
-                return
-            await asyncio.sleep(0)
 
 
 # ---- sound

@@ -6,14 +6,13 @@ import asyncio
 import base64
 import importlib.util
 import io
-import itertools
 import json
 import os
 import re
 import shutil
 import sys
 import wave
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +23,7 @@ import pytest
 from gateway import __version__
 from gateway.client import AsyncClient
 from providers.base import BadOption, EngineFailed, EngineUnavailable, Voice
+from tests.support.asking import until
 from tests.support.chromium import chromium
 from tests.support.engines import Broken, Hang, Mark, Raise, Say, Scripted, Wait, sound
 from tests.support.scene import after, scene
@@ -53,15 +53,6 @@ async def empty(served: Served) -> None:
     await served.gateway.sessions.drained()
     places = served.gateway.capacities.sessions
     assert (served.gateway.sessions.live, places.taken, places.waiting) == ((), 0, 0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until ``condition`` holds."""
-    async with asyncio.timeout(10):
-        for _ in itertools.count():
-            if condition():
-                return
-            await asyncio.sleep(0)
 
 
 def events(body: str) -> list[dict[str, Any]]:

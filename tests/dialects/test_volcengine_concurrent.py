@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import itertools
 import json
 import random
 import wave
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
@@ -18,6 +17,7 @@ import pytest
 
 from providers import base
 from providers.base import Capabilities, EngineBusy, EngineFailed, PcmChunk, Segment
+from tests.support.asking import until
 from tests.support.engines import Hang, Mark, Raise, Say, Scripted, Wait, sound
 from tests.support.serving import Served, serving
 
@@ -33,15 +33,6 @@ async def client(served: Served, **options: Any) -> AsyncIterator[httpx.AsyncCli
 async def batch(served: Served, *tasks: dict[str, Any], headers: Any = None, **body: Any) -> httpx.Response:
     async with client(served) as http:
         return await http.post("/generate-batch", json={"tasks": list(tasks), **body}, headers=headers)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until ``condition`` holds."""
-    async with asyncio.timeout(10):
-        for _ in itertools.count():
-            if condition():
-                return
-            await asyncio.sleep(0)
 
 
 async def empty(served: Served) -> None:
@@ -203,7 +194,7 @@ async def test_the_form_of_the_answer_is_the_first_that_is_accepted(accept: str,
 
 
 async def test_no_more_is_begun_while_much_waits_to_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.dialects.batch.HELD_BYTES", 1)
+    monkeypatch.setattr("gateway.session.unsent.HELD_BYTES", 1)
     engine = Scripted()
     gate = asyncio.Event()
     engine.on("First.", Wait(gate), Say(sound(20)))

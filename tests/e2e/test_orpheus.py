@@ -168,7 +168,7 @@ async def test_a_server_that_is_killed_is_a_clear_error_to_each_and_is_found_aga
                     assert await over(listeners) == ["error"]
             assert served.gateway.providers.status["orpheus"].state == "failed"
             server.start()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await engine.health.well.wait()
             engine.settings = engine.settings.model_copy(update={"max_tokens": 70})
             async with speaking(served, "Here we are again.") as listeners:

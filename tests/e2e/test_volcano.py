@@ -32,7 +32,7 @@ async def gateway(service: VolcanoService) -> AsyncIterator[Served]:
     engine = Volcano(VolcanoSettings(_env_file=None, url=service.url, api_key="key", concurrency=2, retries=0))
     async with gateway_serving(engines=[engine], lead_ms=0, ahead_s=0.5) as served:
         yield served
-    await asyncio.wait_for(service.until(lambda: service.open == 0), 5)
+    await asyncio.wait_for(service.until(lambda: service.open == 0), 60)
 
 
 async def test_text_that_comes_in_pieces_is_one_session_of_the_service(
@@ -76,7 +76,7 @@ async def test_whoever_finds_no_place_waits_in_the_gateway_and_not_at_the_servic
     service.next(*(Plan(hold=hold) for hold in holds))
     async with duplex(gateway.ws) as client:
         heard = [await client.speak(name, THIRD, **VOICE, pace="burst") for name in "abc"]
-        await asyncio.wait_for(service.until(lambda: service.live == 2), 5)
+        await asyncio.wait_for(service.until(lambda: service.live == 2), 60)
         for hold in holds:
             hold.set()
         for one in heard:

@@ -39,7 +39,7 @@ class Watched:
         self._take(snapshot)
         self._took.set()
 
-    async def until(self, condition: Callable[[Library], object], within: float = 30.0) -> None:
+    async def until(self, condition: Callable[[Library], object], within: float = 60.0) -> None:
         async with asyncio.timeout(within):
             while not condition(self._library):
                 self._took.clear()

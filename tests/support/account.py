@@ -75,7 +75,7 @@ class Account:
         """End the session of that number, which has asked for 0 seconds."""
         self._event(number).set()
 
-    async def until(self, began: int, within: float = 20.0) -> None:
+    async def until(self, began: int, within: float = 60.0) -> None:
         """Wait until so many have begun, over all."""
         async with asyncio.timeout(within):
             while len(self.uses) < began:

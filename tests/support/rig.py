@@ -23,7 +23,7 @@ async def gateway(engine: Scripted, **settings: Any) -> AsyncIterator[Gateway]:
     await made.start()
     try:
         yield made
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await made.sessions.drained()
         assert (made.capacities.sessions.taken, made.capacities.sessions.waiting) == (0, 0)
         assert made.wheel.waiting == 0

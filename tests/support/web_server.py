@@ -101,7 +101,7 @@ class WebServer:
 
     async def quiet(self) -> None:
         """Until nobody is connected."""
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(60):
             await self._closed.wait()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -59,7 +59,7 @@ class Batch:
             for piece in self._said(outcome):
                 await write(piece)
 
-        await run(self._wanted, self._make, say, ordered=True)
+        await run(self._wanted, self._make, say, self._gateway.unsent, ordered=True)
         rest = BatchRest(errors=self._errors, sample_rate=self._rate)
         await write(b"]," + orjson.dumps(rest.model_dump())[1:])
         await emit(Ended(0.0, None, count))

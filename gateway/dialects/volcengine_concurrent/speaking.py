@@ -91,7 +91,7 @@ class Batch:
                 await write(writing.result(said, result(self._jobs[index], outcome)))
                 said += 1
 
-            await run(self._jobs, self._make, say, ordered=writing.ordered)
+            await run(self._jobs, self._make, say, self._gateway.unsent, ordered=writing.ordered)
             await write(writing.end(said))
             await emit(Ended(0.0, None, said))
 

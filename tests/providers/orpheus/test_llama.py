@@ -107,7 +107,7 @@ async def test_a_completion_that_is_left_is_closed_at_the_server(fake: FakeLlama
     async with llama.completion(REQUEST) as completion:
         await completion.read()
         assert fake.active == 1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await fake.until_active(0)
     await llama.close()
 
@@ -118,7 +118,7 @@ async def test_a_read_that_is_cancelled_closes_it_too(fake: FakeLlama) -> None:
     await fake.until_active(1)
     reading.cancel()
     await asyncio.wait((reading,))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await fake.until_active(0)
 
 

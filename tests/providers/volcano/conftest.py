@@ -34,7 +34,7 @@ async def service() -> AsyncIterator[VolcanoService]:
     async with serving() as service:
         service.account(KEY, app_id="app", access_key=ACCESS)
         yield service
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await service.until(lambda: service.open == 0 and service.live == 0)
         assert service.problems == []
 

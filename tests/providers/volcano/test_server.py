@@ -42,7 +42,7 @@ async def bidirectional(service: VolcanoService) -> AsyncIterator[aiohttp.Client
 
 
 async def frame(socket: aiohttp.ClientWebSocketResponse) -> Frame:
-    return decode(await socket.receive_bytes(timeout=5))
+    return decode(await socket.receive_bytes(timeout=60))
 
 
 async def until(socket: aiohttp.ClientWebSocketResponse, event: Event) -> list[Frame]:
