@@ -7,12 +7,14 @@ import gc
 import random
 import re
 import threading
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.support.asking import until
 from tests.support.duplex import duplex
+from tests.support.processes import descriptors
 from tests.support.serving import Served, serving
 
 pytestmark = pytest.mark.timeout(120)
@@ -21,9 +23,9 @@ CLIENTS = 300
 LAST = ("ended", "cancelled", "error")
 
 
-def descriptors() -> int:
-    folder = Path("/proc/self/fd")
-    return len(list(folder.iterdir())) if folder.exists() else 0
+def files() -> set[tuple[int, str]]:
+    """What is open, each by what only it is called: a number is used again."""
+    return set(descriptors().items())
 
 
 async def vanish(served: Served, chance: random.Random) -> None:
@@ -68,7 +70,8 @@ async def test_300_clients_that_vanish_leave_no_task_thread_descriptor_session_o
         await served.gateway.scrape()
         await served.gateway.sessions.drained()
         await gone(served)
-        tasks, threads, files = asyncio.all_tasks(), threading.active_count(), descriptors()
+        # What other tests have left may end meanwhile, and is nothing that came of this one.
+        tasks, threads, before = asyncio.all_tasks(), set(threading.enumerate()), files()
 
         chance = random.Random(2)
         places = asyncio.Semaphore(30)
@@ -88,8 +91,11 @@ async def test_300_clients_that_vanish_leave_no_task_thread_descriptor_session_o
             await asyncio.wait(left, timeout=60)
         assert {task for task in left if not task.done()} == set()
         gc.collect()
-        assert descriptors() == files
-        assert threading.active_count() == threads
+        # A connection that is gone before the server has seen it has no task: its end is a matter of turns.
+        with suppress(TimeoutError):
+            await until(lambda: files() <= before and set(threading.enumerate()) <= threads)
+        assert files() - before == set()
+        assert set(threading.enumerate()) - threads == set()
         assert served.gateway.sessions.live == ()
         assert served.gateway.connections == set()
         assert (served.gateway.capacities.sessions.taken, served.gateway.capacities.sessions.waiting) == (0, 0)
