@@ -27,7 +27,7 @@ class Endured(NamedTuple):
     decoded: int
     """That came back: counted by ffmpeg, or where nothing has to be decoded from the length of the stream."""
     growth: int
-    """Bytes of resident memory, from the second minute to the most there ever was after it."""
+    """Bytes of resident memory, without that of files, from the second minute to the most there ever was after it."""
 
 
 def endure(name: str, minutes: int) -> Endured:
@@ -44,7 +44,9 @@ def endure(name: str, minutes: int) -> Endured:
 
 
 def _resident() -> int:
-    return int(_STATM.read_text().split()[1]) * _PAGE
+    """Bytes, without the pages of files: those the kernel takes away and gives back as it likes."""
+    _, resident, shared, *_ = map(int, _STATM.read_text().split())
+    return (resident - shared) * _PAGE
 
 
 class _Counter:

@@ -60,7 +60,8 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     before = descriptors()
     yield decoded
     assert children() == []
-    assert descriptors() == before
+    # What others have left behind may be let go meanwhile, so there may be less than before.
+    assert descriptors().items() <= before.items()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -276,7 +277,15 @@ def test_who_sends_nothing_is_not_waited_for(run: Run) -> None:
 
 @both_loops
 def test_computing_time_is_bounded(run: Run) -> None:
-    refused(run, TimedOut, bomb(), seconds=100_000.0, cpu_seconds=1)
+    async def endless() -> AsyncIterator[bytes]:
+        # However fast the machine is, this is not decoded before the limit.
+        yield wav(b"", claims=0xFFFFFFFF)
+        while True:
+            yield bytes(MIB)
+
+    most = {"input_bytes": 2**40, "seconds": 1e6, "wall_seconds": 100.0}
+    with pytest.raises(TimedOut, match="more than 1 seconds of computing time"):
+        run(endless(), sample_rate=8000, cpu_seconds=1, **most)
 
 
 def test_memory_is_bounded(run: Run) -> None:

@@ -56,9 +56,9 @@ class Watched:
         self._handle = os.pidfd_open(pid)
 
     def dies(self) -> bool:
-        """A kill is carried out when the system comes to it: whether it is, in ten seconds."""
+        """A kill is carried out when the system comes to it: whether it is, in a minute."""
         try:
-            return bool(select.select([self._handle], [], [], 10)[0])
+            return bool(select.select([self._handle], [], [], 60)[0])
         finally:
             os.close(self._handle)
 
@@ -225,7 +225,8 @@ def test_cancelled_at_any_moment_once_or_twice_it_leaves_nothing(loop: Loop, fed
             assert children() == []
         # Its threads may still be at what nobody waits for any more.
         runner.run(runner.get_loop().shutdown_default_executor())
-        assert descriptors() == before
+        # What other tests have left behind may be let go meanwhile.
+        assert descriptors().items() <= before.items()
     assert complaints == []
 
 
