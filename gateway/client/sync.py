@@ -27,11 +27,17 @@ class _Loop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="voxwire client", daemon=True)
+        self._lock = threading.Lock()
+        self._closing = False
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of ``work``. An interrupt (Ctrl-C) cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:
+            if self._closing:
+                work.close()
+                raise VoxwireClientError("this client was closed")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except CancelledError:
@@ -41,8 +47,10 @@ class _Loop:
             raise
 
     def close(self) -> None:
-        # Whatever another thread still waits for is cancelled, or it would wait for ever.
-        self.run(_cancel_tasks())
+        with self._lock:
+            self._closing = True
+        # Whatever another thread still waits for is cancelled, or it would wait for ever. Nothing comes after it.
+        asyncio.run_coroutine_threadsafe(_cancel_tasks(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
