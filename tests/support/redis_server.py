@@ -25,7 +25,12 @@ class RedisServer:
         self._program = found
         self._folder = folder
         self._options = options
-        self.port = _free_port()
+        # Bound for as long as this lives, and never listened on: Redis can have the port beside it, again and again,
+        # and nobody else can, before its first start or while it is stopped.
+        self._holder = socket.socket()
+        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._holder.bind(("127.0.0.1", 0))
+        self.port: int = self._holder.getsockname()[1]
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -59,6 +64,11 @@ class RedisServer:
             assert process.stdout is not None
             process.stdout.close()
 
+    def close(self) -> None:
+        """Stop it, and let the port go."""
+        self.stop()
+        self._holder.close()
+
     def restart(self) -> None:
         self.stop()
         self.start()
@@ -74,15 +84,8 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
     """A started one."""
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
         server = RedisServer(Path(folder), *options)
-        server.start()
         try:
+            server.start()
             yield server
         finally:
-            server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+            server.close()
