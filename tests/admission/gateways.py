@@ -14,7 +14,10 @@ from gateway.admission.shared import SharedCapacity
 from gateway.clock import Clock
 from tests.support.redis_server import RedisServer
 
-LEASE = 3.0
+LEASE = 60.0
+"""Seconds. Longer than any test: where none is meant to run out, a machine that stands still for a while ends none."""
+PATIENCE = 60.0
+"""Seconds to connect to Redis in."""
 _prefixes = itertools.count()
 
 
@@ -59,7 +62,7 @@ async def gateways(count: int, server: RedisServer | None, lease: float = LEASE)
         yield Gateways()
         return
     prefix = await fresh_prefix(server)
-    made = tuple(Leases(lambda: client(server.url, 1.0), lease, Clock(), prefix) for _ in range(count))
+    made = tuple(Leases(lambda: client(server.url, PATIENCE), lease, Clock(), prefix) for _ in range(count))
     for one in made:
         await one.start()
     try:
@@ -72,7 +75,7 @@ async def gateways(count: int, server: RedisServer | None, lease: float = LEASE)
 async def fresh_prefix(server: RedisServer) -> str:
     """A part of Redis that seems to have been used by a gateway before: nobody waits for its quiet time."""
     prefix = f"test{next(_prefixes)}:"
-    redis = client(server.url, 1.0)
+    redis = client(server.url, PATIENCE)
     try:
         run = (await redis.info("server"))["run_id"]
         now = (await redis.time())[0]

@@ -11,10 +11,8 @@ from gateway.admission.capacities import Capacities
 from gateway.admission.definitions import Definition
 from gateway.clock import Clock
 from gateway.errors import BadRequest, Overloaded
-from tests.admission.gateways import Guest, fresh_prefix
+from tests.admission.gateways import LEASE, Guest, fresh_prefix
 from tests.support.redis_server import RedisServer, redis_server
-
-LEASE = 3.0
 
 
 class Fleet:

@@ -15,12 +15,14 @@ from gateway.admission.leases import Leases, client
 from gateway.admission.shared import SharedCapacity
 from gateway.clock import Clock
 from gateway.errors import Overloaded
-from tests.admission.gateways import Guest, fresh_prefix, until
+from tests.admission.gateways import PATIENCE, Guest, fresh_prefix, until
 from tests.support.proxy import Proxy, proxy
 from tests.support.redis_server import RedisServer, redis_server
 
-LEASE = 1.2
-LONG = 30.0
+LEASE = 6.0
+"""Seconds, where a lease is to run out. Two thirds of one are left at any time, so that a machine which stands still
+for less ends none, and nobody gives up for a Redis that does."""
+LONG = 240.0
 SOON = LONG / 4
 """Before the next renewal of a gateway with the long lease, however busy the machine is."""
 
@@ -37,7 +39,7 @@ class Lab:
         self, lease: float = LEASE, port: int | None = None, kind: type[Leases] = Leases, start: bool = True
     ) -> Leases:
         url = f"redis://127.0.0.1:{port or self.server.port}"
-        made = kind(lambda: client(url, lease / 4), lease, Clock(), self.prefix)
+        made = kind(lambda: client(url, PATIENCE), lease, Clock(), self.prefix)
         self._stack.push_async_callback(made.close)
         if start:
             await made.start()
@@ -48,7 +50,7 @@ class Lab:
         return await self.gateway(lease, between.port), between
 
     async def redis(self) -> Redis:
-        made = client(self.server.url, 1.0)
+        made = client(self.server.url, PATIENCE)
         self._stack.push_async_callback(made.aclose)
         return made
 
@@ -163,7 +165,7 @@ async def test_whoever_waits_in_a_gateway_that_stops_is_told_so(lab: Lab) -> Non
 async def test_stopping_does_not_wait_for_a_redis_that_hangs(lab: Lab) -> None:
     a, between = await lab.proxied(2.0)
     between.stall()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await a.close()
 
 
@@ -181,7 +183,8 @@ async def test_a_session_whose_lease_ran_out_goes_on_and_the_semaphore_is_honest
     await second.let_in()
     assert cut_off.inside, "cutting speech helps nobody"
     between.heal()
-    await until(lambda: a.up and near.taken == 2, b)
+    # What Redis knows by then, the first may not have heard yet.
+    await until(lambda: a.up and a.restored and near.taken == 2, b)
     assert a.restored == 1
     await second.gone()
     await until(lambda: near.taken == 1, b)
@@ -227,7 +230,7 @@ async def test_one_who_waits_keeps_its_place_in_the_line_though_redis_took_it_fo
 
 
 async def test_a_connection_that_hangs_is_given_up_and_made_anew(lab: Lab) -> None:
-    a, between = await lab.proxied(2.0)
+    a, between = await lab.proxied()
     places = capacity(a, 1)
     between.stall()
     guest = Guest(places)
@@ -241,8 +244,8 @@ async def test_a_connection_that_hangs_is_given_up_and_made_anew(lab: Lab) -> No
 
 @pytest.mark.parametrize("losses", [1, 3])
 async def test_a_turn_whose_answer_is_lost_is_repeated_and_counts_once(lab: Lab, losses: int) -> None:
-    a, between = await lab.proxied(8.0)
-    b = await lab.gateway(8.0)
+    a, between = await lab.proxied(LONG)
+    b = await lab.gateway(LONG)
     near = capacity(b, 2)
     far = capacity(a, 2)
     guest: Guest | None = None
@@ -294,7 +297,9 @@ async def test_one_who_was_away_for_a_lease_does_not_believe_the_news_of_a_place
     """As a process that was stopped with the news unread: the place may have gone to another since, so it asks."""
     stopped_for = 0.0
     a = await lab.gateway(LONG)
-    b = Leases(lambda: client(lab.server.url, 5.0), LONG, Clock(now=lambda: time.monotonic() + stopped_for), lab.prefix)
+    b = Leases(
+        lambda: client(lab.server.url, PATIENCE), LONG, Clock(now=lambda: time.monotonic() + stopped_for), lab.prefix
+    )
     await b.start()
     far = SharedCapacity("s", 1, 100, b, Clock())
     holder = await Guest(capacity(a, 1)).let_in()
@@ -318,7 +323,7 @@ async def test_one_who_was_away_for_a_lease_does_not_believe_the_news_of_a_place
 
 async def test_without_redis_at_the_start_one_waits_and_is_let_in_when_it_comes(own_lab: Lab) -> None:
     own_lab.server.stop()
-    a = await own_lab.gateway(lease=4.0)
+    a = await own_lab.gateway()
     assert not a.up
     guest = await Guest(capacity(a, 1)).arrived()
     assert guest.told == [(1, None)]
@@ -367,10 +372,9 @@ async def test_a_redis_that_forgets_lets_nobody_in_until_all_have_told_it_what_t
 ) -> None:
     """The gateway that holds comes back last, and finds its places untouched."""
     lab = own_lab
-    lease = 2.0
     redis = await lab.redis()
-    a, between = await lab.proxied(lease)
-    b = await lab.gateway(lease)
+    a, between = await lab.proxied()
+    b = await lab.gateway()
     far, near = capacity(a, 2), capacity(b, 2)
     gone = [await Guest(near).let_in() for _ in range(2)]
     holders = [await Guest(far, batch=batch).arrived()]
@@ -392,12 +396,12 @@ async def test_a_redis_that_forgets_lets_nobody_in_until_all_have_told_it_what_t
     third = await Guest(near).arrived()
     await until(lambda: b.up and near.waiting >= 2, b)
     between.heal()
-    await until(lambda: a.up and (near.taken, near.waiting) == (2, 3), b)
+    await until(lambda: a.up and a.restored >= 2 and (near.taken, near.waiting) == (2, 3), b)
     assert a.restored == 2
     assert all(guest.inside for guest in holders)
     await holders[0].gone()
     await first.let_in()
-    assert time.monotonic() - lost >= lease * 0.9, "nothing is given out for one lease"
+    assert time.monotonic() - lost >= LEASE * 0.9, "nothing is given out for one lease"
     assert not second.inside
     assert not third.inside
     await holders[1].gone()
@@ -411,8 +415,8 @@ async def test_a_redis_that_forgets_lets_nobody_in_until_all_have_told_it_what_t
 
 async def test_batch_work_is_known_as_such_to_a_redis_that_forgot_it_and_while_none_is_there(own_lab: Lab) -> None:
     lab = own_lab
-    a = await lab.gateway(3.0)
-    b = await lab.gateway(3.0)
+    a = await lab.gateway()
+    b = await lab.gateway()
     far, near = capacity(a, 1), capacity(b, 1)
     holder = await Guest(far).let_in()
     batch = [await Guest(door, batch=True).arrived() for door in (near, far)]
@@ -438,8 +442,8 @@ async def test_a_redis_that_was_out_of_everybodys_reach_is_quiet_too(lab: Lab) -
     await first.cut()
     await second.cut()
     waiter = await Guest(near).arrived()
-    # It is Redis' time that has to pass.
-    await asyncio.sleep(LEASE + 0.5)
+    # It has not heard of Redis for a lease then, and Redis of nobody for longer.
+    await asyncio.wait([waiter.task])
     second.heal()
     await until(lambda: b.up)
     newcomer = await Guest(near).arrived()
@@ -471,7 +475,7 @@ async def test_after_a_crash_of_all_nothing_is_given_out_for_a_lease_and_after_a
 
 async def test_an_error_of_redis_is_an_outage_and_ends_with_it(lab: Lab) -> None:
     redis = await lab.redis()
-    a = await lab.gateway(4.0)
+    a = await lab.gateway(LONG)
     places = capacity(a, 1)
     holder = await Guest(places).let_in()
     await redis.rename(f"{lab.prefix}processes", f"{lab.prefix}kept")
