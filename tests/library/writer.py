@@ -21,6 +21,8 @@ from gateway.library.store import Store
 from tests.library.records import ROOM, a_prompt, a_voice
 
 SIZE = 300_000
+MOST = 30
+"""Voices that a process keeps; then it waits for its end. However late that comes, there is room for the next one's."""
 STEPS = ("open", "fsync 1", "replace", "fsync 2")
 """Before the file has something in it; before it is synced; before it has its name; before the folder is synced."""
 
@@ -55,12 +57,13 @@ def stop_at(step: str) -> None:
 async def main(where: str, first: int, step: str | None) -> None:
     store: Store = RedisStore(where, prefix="killed:") if "://" in where else DiskStore(Path(where))
     await store.open()
-    for number in range(first, first + 1000):
+    for number in range(first, first + MOST):
         if step is not None and number == first + 1:
             stop_at(step)
         prompt = a_prompt(SIZE, number)
         await store.add(a_voice(f"v{number}", prompt=prompt), prompt, ROOM)
         say(f"v{number}")
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
