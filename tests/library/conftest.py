@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.library import disk
 from gateway.library.disk import DiskStore
 from gateway.library.redis_store import RedisStore
 from gateway.library.store import MemoryStore, Store
@@ -19,6 +20,13 @@ def redis() -> Iterator[RedisServer]:
     """A Redis that keeps running; every test uses a part of its own."""
     with redis_server() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that a busy machine keeps waiting is not away."""
+    monkeypatch.setattr(disk, "PATIENCE", 60.0)
+    monkeypatch.setitem(RedisStore.__init__.__kwdefaults__, "patience", 60.0)
 
 
 @pytest.fixture

@@ -153,10 +153,7 @@ async def test_a_process_that_stops_in_a_change_keeps_the_others_for_seconds_onl
     assert await ids(store) == ["anna", "other"]
 
 
-async def test_changes_that_wait_hold_up_neither_reading_nor_anything_else(
-    tmp_path: Path, store: DiskStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(disk_module, "PATIENCE", 60.0)
+async def test_changes_that_wait_hold_up_neither_reading_nor_anything_else(tmp_path: Path, store: DiskStore) -> None:
     anna = a_voice()
     await store.add(anna, a_prompt(), ROOM)
     with occupied(tmp_path):

@@ -98,7 +98,7 @@ async def test_nothing_of_a_removed_voice_stays_in_redis(redis: RedisServer, pre
 
 async def test_a_redis_that_is_away_is_an_outage_and_what_it_had_saved_is_there_again() -> None:
     with redis_server() as server:
-        store = RedisStore(server.url, prefix="away:", patience=5.0)
+        store = RedisStore(server.url, prefix="away:")
         voice = a_voice()
         await store.add(voice, a_prompt(), ROOM)
         await store.wait(60.0)
