@@ -14,7 +14,7 @@ from gateway.cli import main
 
 
 async def test_the_doctor_starts_an_engine_for_real() -> None:
-    check = await doctor.check_engine("mock_tone", 10.0)
+    check = await doctor.check_engine("mock_tone", 60.0)
     assert check.ok
     assert "en-US-mock-1" in check.found
 
@@ -24,7 +24,7 @@ async def test_the_doctor_gives_the_line_that_installs_an_engine(monkeypatch: py
 
     monkeypatch.setitem(PROVIDERS, "piper", Row("providers.tone:Tone", "pip install 'voxwire[piper]'", ""))
     monkeypatch.setitem(sys.modules, "providers.tone", None)
-    check = await doctor.check_engine("piper", 10.0)
+    check = await doctor.check_engine("piper", 60.0)
     assert (check.ok, check.fix) == (False, "pip install 'voxwire[piper]'")
 
 
@@ -44,12 +44,12 @@ async def test_the_doctor_shows_what_an_engine_says_of_itself(monkeypatch: pytes
     from providers.tone import Tone
 
     monkeypatch.setattr(Tone, "detail", "8 places; decoded on the CPU (there is no CUDA device)", raising=False)
-    check = await doctor.check_engine("mock_tone", 10.0)
+    check = await doctor.check_engine("mock_tone", 60.0)
     assert "; 8 places; decoded on the CPU (there is no CUDA device); voices: en-US-mock-1" in check.found
 
 
 async def test_the_doctor_starts_an_isolated_engine_in_a_process_of_its_own() -> None:
-    check = await doctor.check_engine("mock_tone", 30.0, isolated=True)
+    check = await doctor.check_engine("mock_tone", 60.0, isolated=True)
     assert check.ok
     assert re.search(r"in a process of its own \(\d+ MB\); voices: en-US-mock-1", check.found)
 
@@ -60,7 +60,7 @@ async def test_the_doctor_shows_it_also_where_the_engine_is_in_trouble(monkeypat
 
     monkeypatch.setattr(Tone, "detail", "decoded on the CPU", raising=False)
     monkeypatch.setattr(Tone, "trouble", EngineUnavailable("its server does not answer"), raising=False)
-    check = await doctor.check_engine("mock_tone", 10.0)
+    check = await doctor.check_engine("mock_tone", 60.0)
     assert (check.ok, check.found) == (False, "its server does not answer; decoded on the CPU")
 
 

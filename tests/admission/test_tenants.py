@@ -23,7 +23,7 @@ async def spoken(served: Served, engine: Scripted, door: str, key: str) -> str:
     begun, over = asyncio.Event(), asyncio.Event()
     engine.otherwise(Mark(begun), Say(sound(20)), Wait(over))
     headers = {"authorization": f"Bearer {key}"}
-    async with httpx.AsyncClient(base_url=served.http, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=served.http, headers=headers, timeout=60) as client:
         asked = asyncio.create_task(_ask(served, client, door, headers))
         async with asyncio.timeout(60):
             await begun.wait()
@@ -79,7 +79,10 @@ async def test_the_weights_of_tenants_decide_who_is_spoken_next() -> None:
     assert Settings(_env_file=None, **settings).tenant_weights == (("web", 3.0),)
     over = asyncio.Event()
     engine.otherwise(Wait(over), Say(sound(20)))
-    async with serving(engines=[engine], **settings) as served, httpx.AsyncClient(base_url=served.http) as client:
+    async with (
+        serving(engines=[engine], **settings) as served,
+        httpx.AsyncClient(base_url=served.http, timeout=60) as client,
+    ):
 
         async def speak(tenant: str, key: str) -> None:
             body = {"input": f"Said for {tenant}.", "voice": "one", "model": "narrow"}
