@@ -1,4 +1,4 @@
-"""A real gateway, started once for all the tests of this folder."""
+"""Real gateways, each started once for all the tests of this folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,25 @@ class RunningGateway:
 
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[RunningGateway]:
+    """One with the settings that it comes with."""
+    with running() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def far_ahead() -> Iterator[RunningGateway]:
+    """One that sends five seconds ahead, so that a gap is the listener's own and none of a busy machine's."""
+    with running(lead_ms="5000") as started:
+        yield started
+
+
+@contextmanager
+def running(**settings: str) -> Iterator[RunningGateway]:
     """``voxwire serve`` as a process of its own, on a free port, with both built-in engines."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VOXWIRE_")}
     environment |= {"PYTHONPATH": f"{ROOT}:{ROOT / 'codecs'}", "PYTHONUNBUFFERED": "1"}
     environment |= {"VOXWIRE_RATE_LIMIT_REQUESTS": "0"}
+    environment |= {f"VOXWIRE_{name.upper()}": value for name, value in settings.items()}
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "serve", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -41,7 +57,7 @@ def gateway() -> Iterator[RunningGateway]:
         yield RunningGateway(address, address.replace("http", "ws"), process.pid)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def _address(output: Iterator[str]) -> str:

@@ -27,6 +27,7 @@ async def docs(gateway: Gateway, anchor: str = "") -> AsyncIterator[Page]:
     """The page, with its routes shown; at the end it must have asked nobody but the gateway, and logged no error."""
     async with chromium() as browser:
         page = await (await browser.new_context()).new_page()
+        page.set_default_timeout(60_000)
         errors: list[str] = []
         asked: list[str] = []
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -40,7 +41,7 @@ async def docs(gateway: Gateway, anchor: str = "") -> AsyncIterator[Page]:
 
 
 async def test_every_route_of_the_document_stands_on_the_page(gateway: Gateway) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         told = (await client.get(f"{gateway.http}/openapi.json")).json()
     ids = [operation["operationId"] for methods in told["paths"].values() for operation in methods.values()]
     async with docs(gateway) as page:

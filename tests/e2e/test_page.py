@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 TEXT = "The page plays this sentence while it is still being made. Here is a second one for it."
+LONG = " ".join([TEXT] * 10)
+"""Not over by the time somebody stops it, also where that comes late."""
 TONE = "mock_tone/en-US-mock-1"
 SPEECH = "hibari/heart"
-WAIT_MS = 30_000
+WAIT_MS = 60_000
 
 
 class Gateway(Protocol):
@@ -35,6 +37,7 @@ async def open_page(gateway: Gateway, address: str = "", **context: Any) -> Asyn
     error."""
     async with chromium() as browser:
         view = await browser.new_context(**context)
+        view.set_default_timeout(WAIT_MS)
         page = await view.new_page()
         errors: list[str] = []
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -75,8 +78,8 @@ async def until_ended(page: Page) -> None:
 
 
 @pytest.mark.parametrize("voice", [TONE, SPEECH])
-async def test_plays_every_sample_without_an_underrun(gateway: Gateway, voice: str, tmp_path: Path) -> None:
-    async with open_page(gateway, viewport={"width": 1280, "height": 900}) as page:
+async def test_plays_every_sample_without_an_underrun(far_ahead: Gateway, voice: str, tmp_path: Path) -> None:
+    async with open_page(far_ahead, viewport={"width": 1280, "height": 900}) as page:
         await press_speak(page, TEXT, voice)
         await until(page, "voxwire.wordsLit >= 4")
         await page.screenshot(path=tmp_path / "speaking.png", full_page=True)
@@ -99,14 +102,14 @@ async def test_lights_every_word_of_the_text(gateway: Gateway) -> None:
         assert await page.locator("#transcript .word.heard").count() == len(TEXT.split())
 
 
-async def test_stop_says_what_was_heard_and_what_was_not(gateway: Gateway, tmp_path: Path) -> None:
-    async with open_page(gateway, viewport={"width": 390, "height": 844}, color_scheme="dark") as page:
-        await press_speak(page, TEXT, TONE)
+async def test_stop_says_what_was_heard_and_what_was_not(far_ahead: Gateway, tmp_path: Path) -> None:
+    async with open_page(far_ahead, viewport={"width": 390, "height": 844}, color_scheme="dark") as page:
+        await press_speak(page, LONG, TONE)
         await until(page, "voxwire.wordsLit >= 3")
         await page.click("#stop")
         await until(page, "voxwire.state === 'stopped'")
         heard, unheard = await page.evaluate("[voxwire.heard, voxwire.unheard]")
-        assert heard + unheard == TEXT
+        assert heard + unheard == LONG
         assert heard
         assert unheard
         assert await page.text_content("#transcript .heard") == heard
@@ -119,7 +122,7 @@ async def test_speaks_again_on_the_same_socket_after_a_stop(gateway: Gateway) ->
     sockets: list[str] = []
     async with open_page(gateway) as page:
         page.on("websocket", lambda socket: sockets.append(socket.url))
-        await press_speak(page, TEXT, TONE)
+        await press_speak(page, LONG, TONE)
         await until(page, "voxwire.nonSilent > 0")
         await page.click("#stop")
         await until(page, "voxwire.state === 'stopped'")
@@ -141,8 +144,8 @@ async def test_text_sent_word_by_word_sounds_as_long_as_text_sent_whole(gateway:
         assert await page.inner_text("#transcript") == TEXT
 
 
-async def test_speaks_what_is_typed_while_it_speaks(gateway: Gateway) -> None:
-    async with open_page(gateway) as page:
+async def test_speaks_what_is_typed_while_it_speaks(far_ahead: Gateway) -> None:
+    async with open_page(far_ahead) as page:
         await press_speak(page, "This is here from the start. ", TONE, mode="typed")
         await until(page, "voxwire.nonSilent > 0")
         await page.locator("#text").press_sequentially("And this was typed later.")

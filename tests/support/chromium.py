@@ -38,7 +38,10 @@ async def chromium() -> AsyncIterator[Browser]:
         _lacking("playwright is not installed; run: pip install 'voxwire[browser]'")
     async with async_playwright() as playwright:
         executable = _executable(playwright.chromium.executable_path)
-        browser = await playwright.chromium.launch(executable_path=executable, headless=True, args=list(FLAGS))
+        # The first start on a machine reads it all from the disk.
+        browser = await playwright.chromium.launch(
+            executable_path=executable, headless=True, args=list(FLAGS), timeout=100_000
+        )
         try:
             yield browser
         finally:
