@@ -47,7 +47,7 @@ async def client(engine: Scripted, **settings: Any) -> AsyncIterator[Client]:
     """Fails if a process is left."""
     async with (
         serving(engines=[engine], **settings) as served,
-        httpx.AsyncClient(base_url=served.http) as http,
+        httpx.AsyncClient(base_url=served.http, timeout=60) as http,
     ):
         made = Client(served, http)
         yield made

@@ -32,7 +32,7 @@ async def client(served: Served, key: str = "none") -> AsyncIterator[openai.Asyn
 async def post(served: Served, body: Any = None, **options: Any) -> httpx.Response:
     if "content" not in options:
         options["json"] = SPEECH if body is None else body
-    async with httpx.AsyncClient(base_url=served.http) as http:
+    async with httpx.AsyncClient(base_url=served.http, timeout=60) as http:
         return await http.post("/v1/audio/speech", **options)
 
 
@@ -330,7 +330,7 @@ async def test_an_engine_that_fails_later_breaks_the_transfer(name: Any) -> None
 async def test_events_say_what_failed_before_the_transfer_breaks() -> None:
     engine = Scripted()
     engine.otherwise(Say(sound(100)), Raise(EngineFailed("it broke")))
-    async with serving(engines=[engine]) as served, httpx.AsyncClient() as http:
+    async with serving(engines=[engine]) as served, httpx.AsyncClient(timeout=60) as http:
         pieces: list[str] = []
 
         async def read() -> None:

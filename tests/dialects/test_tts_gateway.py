@@ -85,7 +85,7 @@ async def _messages(socket: ClientConnection) -> AsyncIterator[str | bytes]:
 async def door(*engines: Any, **settings: Any) -> AsyncIterator[Door]:
     async with (
         serving(engines=engines or (Scripted(),), **settings) as served,
-        httpx.AsyncClient(base_url=served.http) as http,
+        httpx.AsyncClient(base_url=served.http, timeout=60) as http,
     ):
         yield Door(served, http)
 

@@ -26,7 +26,7 @@ def samples_of(data: bytes, name: str) -> int:
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_file_comes_whole_in_every_format(gateway: RunningGateway, name: str) -> None:
-    async with httpx.AsyncClient(base_url=gateway.http, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=gateway.http, timeout=60) as http:
         body = {"text": "Hello there.", "provider": "mock_tone", "sample_rate_hz": RATE}
         session = (await http.post("/v1/tts/sessions", json=body)).json()["session_id"]
         path = f"/v1/tts/sessions/{session}/file"
