@@ -317,7 +317,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], threading.Event]:
 
     def counted(engine: Piper, speaker: Any) -> Any:
         found.append(speaker.voice.id)
-        go.wait(10)
+        go.wait(60)
         return load(engine, speaker)
 
     monkeypatch.setattr(Piper, "_load", counted)

@@ -105,5 +105,6 @@ def test_the_convolutions_reach_back_as_far_as_is_kept_and_no_further(exact: Any
         return latents[0, 0, -FRAME:]
 
     with torch.inference_mode():
-        assert (sound(latents) - sound(latents[..., -11:])).abs().max() == 0
-        assert (sound(latents) - sound(latents[..., -10:])).abs().max() > 0
+        # In which order a product is summed may be another for another length: that is of the last digits, and no more.
+        assert (sound(latents) - sound(latents[..., -11:])).abs().max() < 1e-12
+        assert (sound(latents) - sound(latents[..., -10:])).abs().max() > 1e-3

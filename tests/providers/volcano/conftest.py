@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from providers.base import PcmChunk, Segment, Spoken, Word
+from providers.volcano import pool as pooling
 from providers.volcano import speech as module
 from providers.volcano.engine import Volcano
 from providers.volcano.settings import VolcanoSettings
@@ -24,8 +25,9 @@ Opened = Callable[..., AbstractAsyncContextManager[Volcano]]
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tries come at once."""
+    """Other tries come at once; and nobody despairs of a cancelled session while the machine does something else."""
     monkeypatch.setattr(module, "_FIRST_WAIT", 0.0)
+    monkeypatch.setattr(pooling, "_CANCEL", 60.0)
 
 
 @pytest.fixture
@@ -41,12 +43,14 @@ async def service() -> AsyncIterator[VolcanoService]:
 
 @pytest.fixture
 def volcano(service: VolcanoService) -> Opened:
-    """Makes an engine for the service; closed at the end."""
+    """Makes an engine for the service; closed at the end. Only where a test says so does a pause of seconds finish a
+    session: others are the machine's."""
 
     @asynccontextmanager
     async def open(**settings: Any) -> AsyncIterator[Volcano]:
         account = {"api_key": KEY, "app_id": "app", "access_key": ACCESS}
-        made = Volcano(VolcanoSettings(_env_file=None, **{"url": service.url, **account, **settings}))
+        given = {"url": service.url, "finish_after": 60.0, **account, **settings}
+        made = Volcano(VolcanoSettings(_env_file=None, **given))
         try:
             yield made
         finally:

@@ -92,7 +92,7 @@ async def test_a_second_session_at_once_is_refused(service: VolcanoService) -> N
 async def test_text_for_a_session_that_does_not_live_ends_the_connection(service: VolcanoService) -> None:
     async with bidirectional(service) as socket:
         await socket.send_bytes(published("TaskRequest"))
-        message = await socket.receive(5)
+        message = await socket.receive(60)
         assert message.type is aiohttp.WSMsgType.CLOSE
         assert (message.data, message.extra) == (1000, f"non-exist session: {SESSION}")
     assert len(service.problems) == 1

@@ -277,7 +277,9 @@ class Connection:
             return
         release = self._service.pace.release
         self._over(session, "canceled", leaves=not release)
-        if release:
+        if isinstance(release, asyncio.Event):
+            self._spawn(lambda: _leave(session, release))
+        elif release:
             asyncio.get_running_loop().call_later(release, session.leave)
         await self._say(Event.SESSION_CANCELED, _OK, session.record.id)
 
@@ -314,6 +316,11 @@ class Connection:
     async def _abuse(self, what: str) -> None:
         self._service.wrong(what)
         await self._error(45000000, what)
+
+
+async def _leave(session: Session, released: asyncio.Event) -> None:
+    await released.wait()
+    session.leave()
 
 
 def error_frame(code: int, said: dict[str, Any]) -> Frame:

@@ -50,8 +50,9 @@ class Pace:
     interval: float = 0.0
     """Between two pieces."""
     chunk_ms: int = 100
-    release: float = 0.0
-    """Until the place of a cancelled session is free, after the service has said that it is."""
+    release: float | asyncio.Event = 0.0
+    """Until the place of a cancelled session is free, after the service has said that it is; or until the test sets it.
+    """
     idle: float = 30.0
     """A connection without a session is closed then."""
     send: float = 60.0
