@@ -3,9 +3,10 @@ kept, given to an engine, or left running."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 from gateway.library.fetch import Fetcher
+from tests.support.asking import until
+from tests.support.clock_ahead import clock_ahead
 from tests.support.engines import Making
 from tests.support.processes import children
 from tests.support.serving import Served, serving
@@ -122,7 +125,8 @@ URLS = {
     "not there": "/nothing",
 }
 WITHOUT_END = ("slow drip", "silent")
-"""Given up for nothing but the time that they take."""
+"""Given up for nothing but the time that they take, as much as there is."""
+TIME = 30.0
 
 
 @cache
@@ -151,7 +155,13 @@ class Door:
 
 
 @pytest.fixture
-async def door() -> AsyncIterator[Door]:
+async def put_ahead(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Puts the clock ahead, for as long as there is a door."""
+    return clock_ahead(monkeypatch)
+
+
+@pytest.fixture
+async def door(put_ahead: Callable[[float], None]) -> AsyncIterator[Door]:
     engine = Making()
     async with (
         serving(engines=[engine], voice_clip_bytes=CLIP_BYTES, voice_rate_limit=0) as served,
@@ -166,7 +176,7 @@ async def web(door: Door) -> AsyncIterator[WebServer]:
         names = Names(inside=[["127.0.0.2"]], both=[["127.0.0.1", "10.0.0.1"]])
         fetcher = Fetcher(
             CLIP_BYTES,
-            seconds=60.0,
+            seconds=TIME,
             ports=(80, 443, made.port),
             look_up=names,
             allowed=the_test_server_is_public,
@@ -202,14 +212,16 @@ async def test_a_clip_that_is_none_is_refused_as_base64(door: Door, kind: str) -
 
 
 @pytest.mark.parametrize("kind", URLS)
-async def test_a_url_that_may_not_be_fetched_or_has_no_clip_is_refused(door: Door, web: WebServer, kind: str) -> None:
+async def test_a_url_that_may_not_be_fetched_or_has_no_clip_is_refused(
+    door: Door, web: WebServer, put_ahead: Callable[[float], None], kind: str
+) -> None:
     url = URLS[kind]
-    if kind in WITHOUT_END:
-        fetcher = door.served.gateway.library.clips.fetcher
-        assert fetcher is not None
-        fetcher._seconds = 1.0
     sent = web.url(url) if url.startswith("/") else url
-    answer = await door.http.post("/v1/voices", json={"name": "Anna", "clip": {"url": sent}})
+    asking = asyncio.create_task(door.http.post("/v1/voices", json={"name": "Anna", "clip": {"url": sent}}))
+    if kind in WITHOUT_END:
+        await until(lambda: bool(web.asked))
+        put_ahead(TIME)
+    answer = await asking
     said = await door.refused(answer, "bad_url", "bad_clip")
     assert "web.test" not in said
     assert "127.0.0" not in said

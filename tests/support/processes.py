@@ -12,13 +12,14 @@ def children() -> list[int]:
     found = []
     for task in Path("/proc/self/task").iterdir():
         # A thread may be over by now, and with it its children.
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, ProcessLookupError):
             found += [int(pid) for pid in (task / "children").read_text().split()]
     return sorted(pid for pid in found if _name(pid).startswith("ffmpeg"))
 
 
 def _name(pid: int) -> str:
-    with suppress(FileNotFoundError):
+    # It may be over before its file is opened, and before that is read.
+    with suppress(FileNotFoundError, ProcessLookupError):
         return (Path("/proc") / str(pid) / "comm").read_text()
     return ""
 
