@@ -30,7 +30,9 @@ async def service() -> AsyncIterator[VolcanoService]:
 
 @pytest.fixture
 async def gateway(service: VolcanoService) -> AsyncIterator[Served]:
-    engine = Volcano(VolcanoSettings(_env_file=None, url=service.url, api_key="key", concurrency=2, retries=0))
+    account = {"url": service.url, "api_key": "key", "concurrency": 2}
+    # No pause of the machine ends a session.
+    engine = Volcano(VolcanoSettings(_env_file=None, **account, finish_after=60.0, retries=0))
     async with gateway_serving(engines=[engine], lead_ms=0, ahead_s=0.5) as served:
         yield served
     await asyncio.wait_for(service.until(lambda: service.open == 0), 60)
@@ -70,7 +72,8 @@ async def test_a_cancel_says_what_was_heard_and_the_service_is_told(
     async with duplex(gateway.ws) as client:
         heard = await client.start("a", **VOICE, pace="burst")
         await client.send("text", context="a", text=FIRST + SECOND + THIRD)
-        await asyncio.wait_for(service.until(lambda: bool(service.records) and service.records[0].sent > 30), 60)
+        await asyncio.wait_for(heard.admitted.wait(), 60)
+        await until(lambda: len(heard.sound) > 3 * heard.started["sample_rate"] * 2)
         # The first sentence is 27 characters of 60 ms.
         await client.send("cancel", context="a", played_ms=1700)
         await asyncio.wait_for(heard.over.wait(), 60)
