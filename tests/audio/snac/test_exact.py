@@ -175,6 +175,8 @@ COUNTS = (3, 6, 11, 7)
 STEPS = st.lists(st.lists(st.integers(0, 9), min_size=len(COUNTS), max_size=len(COUNTS)), max_size=8)
 
 
+# A minute's work where others have the cores too.
+@pytest.mark.timeout(600)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=STEPS,
