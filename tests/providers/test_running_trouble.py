@@ -234,11 +234,12 @@ def _maker(provider: Provider):  # type: ignore[no-untyped-def]
 
 
 def test_an_import_that_hangs_holds_nobody_longer_than_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = threading.Event()
+    gate, reached = threading.Event(), threading.Event()
     asked: list[str] = []
 
     def resolve(name: str) -> type[Scripted]:
         asked.append(name)
+        reached.set()
         gate.wait()
         return Scripted
 
@@ -249,6 +250,8 @@ def test_an_import_that_hangs_holds_nobody_longer_than_its_time(monkeypatch: pyt
         async with asyncio.timeout(60):
             await providers.start()
             assert "did not start" in (providers.status["scripted"].message or "")
+            # How soon a thread begins is the machine's to say.
+            await asyncio.to_thread(reached.wait)
             # Another try needs no other thread.
             await providers.engine("scripted").start()
             assert asked == ["scripted"]

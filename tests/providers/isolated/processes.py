@@ -40,7 +40,7 @@ async def speak(engine: Any, text: str, **segment: Any) -> list[PcmChunk]:
     return [chunk async for chunk in engine.synthesize(Segment(text, voice, **segment))]
 
 
-async def over(pid: int, limit: float = 20.0) -> None:
+async def over(pid: int, limit: float = 60.0) -> None:
     """Wait for the end of a process, whosever child it is. Raises ``TimeoutError``."""
     try:
         watched = os.pidfd_open(pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -36,7 +37,9 @@ async def test_everybody_gets_all_of_his_sound_or_an_error_and_nothing_stays(
     providers = Providers([WILD], isolated=[WILD])
     await providers.start()
     engine = providers.engine("wild")
-    before = (len(descriptors()), threads())
+    # What other tests have left may go at any time, and what goes by itself goes now.
+    gc.collect()
+    files, running = len(descriptors()), threads()
     outcomes: list[str] = []
 
     async def call() -> None:
@@ -92,5 +95,6 @@ async def test_everybody_gets_all_of_his_sound_or_an_error_and_nothing_stays(
         await provider.settled()  # type: ignore[attr-defined]
         assert [chunk async for chunk in provider.synthesize(Segment("20", engine.voices[0]))]
     assert (engine.state, engine.status.users) == (State.READY, 0)
-    assert (len(descriptors()), threads()) == before
+    assert len(descriptors()) <= files
+    assert threads() <= running
     await providers.close()

@@ -34,6 +34,7 @@ from providers.base import (
     Voice,
     Watched,
 )
+from providers.isolated import remote
 from providers.registry import load
 from tests.providers.isolated.processes import PLAIN, WILD, made, running, speak
 from tests.support.wild import ERRORS
@@ -203,7 +204,11 @@ async def test_a_cancel_is_told_at_once_wherever_it_comes(tmp_path: Path) -> Non
         assert len(await speak(engine, "10 20")) == 2
 
 
-async def test_a_start_that_is_cancelled_leaves_nothing_and_another_starts(tmp_path: Path) -> None:
+async def test_a_start_that_is_cancelled_leaves_nothing_and_another_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow it is to end, it ends by itself.
+    monkeypatch.setattr(remote, "_GRACE", 60.0)
     note = tmp_path / "note"
     engine = await made(note=str(note))
     starting = asyncio.create_task(engine.start())

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any
 
 import pytest
 
 from gateway.errors import TimedOut
 from gateway.pipeline.deadline import Deadline
 from gateway.pipeline.synthesis import Limits
-from providers.base import EngineUnavailable
+from providers.base import EngineUnavailable, PcmChunk, Segment
 from providers.isolated import remote, turns
 from providers.isolated.frames import Frame, Nonsense
 from providers.isolated.turns import Turn, Wait
 from providers.waiting import queued, watched
 from tests.providers.isolated.processes import PLAIN, running
+from tests.support.clock_ahead import clock_ahead
 from tests.support.speech import chunks_heard
 from tests.support.virtual_time import outcome, virtual_time
 
@@ -27,9 +32,29 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "PULSE", 0.05)
 
 
-async def test_who_waits_for_his_turn_in_another_process_is_not_timed_out() -> None:
+class Late:
+    """An engine of whose chunks each is as if it had taken so many seconds more."""
+
+    def __init__(self, engine: Any, put_ahead: Callable[[float], None], seconds: float) -> None:
+        self._engine = engine
+        self._late = partial(put_ahead, seconds)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[PcmChunk, None]:
+        async with aclosing(self._engine.synthesize(segment)) as chunks:
+            async for chunk in chunks:
+                self._late()
+                yield chunk
+
+
+async def test_who_waits_for_his_turn_in_another_process_is_not_timed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_ahead = clock_ahead(monkeypatch)
     async with running(QUEUEING) as engine:
-        heard = await asyncio.gather(*(chunks_heard(engine, "400 400", Limits(engine_timeout=4.0)) for _ in range(7)))
+        # The last waits for eight minutes. Nobody waits as long as he may for those ahead to get on.
+        late, limits = Late(engine, put_ahead, 40.0), Limits(engine_timeout=120.0)
+        heard = await asyncio.gather(*(chunks_heard(late, "200 200", limits) for _ in range(7)))
         assert heard == [2] * 7
 
 

@@ -169,7 +169,7 @@ async def test_a_cancel_closes_the_connection_at_once(phase: str) -> None:
                 await asyncio.sleep(0)
                 pull.cancel()
                 await asyncio.wait([pull])
-        await asyncio.wait_for(server.connections[0].gone.wait(), 10)
+        await asyncio.wait_for(server.connections[0].gone.wait(), 60)
 
 
 async def test_redirects_are_not_followed_and_neither_key_nor_text_goes_elsewhere() -> None:

@@ -17,7 +17,7 @@ from tests.support.fake_llama import Abort, FakeLlama, Flood, Hang, Raw, Say, St
 from tests.support.virtual_time import virtual_time
 
 REQUEST = {"prompt": ["tara: hi"], "n_predict": 100}
-SHORT = Timeouts(connect=0.2, first=0.2, token=0.2)
+SHORT = Timeouts(connect=20.0, first=0.2, token=0.2)
 PATIENT = Timeouts(connect=20.0, first=20.0, token=20.0)
 
 
@@ -251,7 +251,7 @@ async def test_no_error_and_no_line_of_the_log_has_the_password_of_the_address(
 async def test_it_is_found_wherever_it_is(host: str, path: str) -> None:
     async with FakeLlama(host=host, path=path) as fake:
         assert await read(fake) == ([*frames(3)], "word")
-        llama = Llama(fake.url + "/")
+        llama = Llama(fake.url + "/", timeouts=PATIENT)
         assert (await llama.server()).slots == 4
         await llama.close()
 
@@ -301,7 +301,8 @@ async def test_a_server_that_is_none_or_is_loading_is_found_out(
 ) -> None:
     fake.health = health or fake.health
     fake.props = props or fake.props
-    llama = Llama(fake.url, timeouts=Timeouts(connect=0.5))
+    # Only a silence is to be too long: of a slow machine another kind of error would be told.
+    llama = Llama(fake.url, timeouts=Timeouts(connect=0.2 if isinstance(health, Hang) else 20.0))
     with pytest.raises(kind):
         await llama.server()
     await llama.close()

@@ -12,6 +12,7 @@ import pytest
 
 from providers.base import Segment
 from providers.orpheus import options
+from providers.orpheus.completion import Timeouts
 from providers.orpheus.engine import Orpheus
 from providers.orpheus.llama import Llama, Server
 from providers.orpheus.prompt import CUSTOM, EMOTIONS, VOICES, prompt, speakable
@@ -42,6 +43,8 @@ HOSTILE = [
     "<laugh<|eot_id|>>",
     "&lt;|eot_id|&gt; <custom_token_3",
 ]
+SLOW = Timeouts(connect=60.0, first=60.0, token=60.0)
+"""On a machine that is busy with other things nothing is stalled yet."""
 SAMPLING = {"temperature": 0.6, "top_p": 0.9, "top_k": 40, "repetition_penalty": 1.1, "max_tokens": 140, "seed": 1}
 
 
@@ -57,7 +60,7 @@ async def said(server: LlamaServer, text: str = "Hello.", **given: Any) -> tuple
     """What the model says, and why it ended."""
     asked = prompt("tara", text)
     assert asked is not None
-    llama = Llama(server.url)
+    llama = Llama(server.url, timeouts=SLOW)
     tokens: list[int] = []
     async with llama.completion(options.request(asked, {**SAMPLING, **given})) as completion:
         while (some := await completion.read()) is not None:
@@ -74,7 +77,7 @@ async def test_no_text_becomes_a_control_token(llama_server: LlamaServer) -> Non
 
 
 async def test_the_server_says_what_it_has(llama_server: LlamaServer, orpheus_model: Path) -> None:
-    llama = Llama(llama_server.url)
+    llama = Llama(llama_server.url, timeouts=SLOW)
     assert await llama.server() == Server(slots=4, context=4096, model=str(orpheus_model))
     await llama.close()
 
@@ -119,7 +122,7 @@ async def test_a_slot_that_is_left_is_given_to_who_waits_for_it(llama_server: Ll
             await first.aclose()
             assert (await waiting).pcm
     await engine.close()
-    await llama_server.idle(10)
+    await llama_server.idle(60)
 
 
 async def test_another_model_is_known_and_not_harmed_and_other_slots_are_counted(
@@ -128,7 +131,7 @@ async def test_another_model_is_known_and_not_harmed_and_other_slots_are_counted
     chat = tmp_path / "chat.gguf"
     llama.write_model(chat, speaks=False)
     with llama.running(chat) as server:
-        client, slots = Llama(server.url), Slots()
+        client, slots = Llama(server.url, timeouts=SLOW), Slots()
         given = OrpheusSettings(_env_file=None)
         health = Supervisor(client, slots, given).health
         await health.start()
