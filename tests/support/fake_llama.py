@@ -8,6 +8,7 @@ async with FakeLlama() as fake:
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,6 +112,8 @@ class FakeLlama:
         self._host = host
         self._path = path
         self._port = 0
+        self._holder: socket.socket | None = None
+        """Bound from the first start on, and never listened on: while it is stopped, the port is nobody else's."""
 
     @property
     def url(self) -> str:
@@ -139,9 +142,12 @@ class FakeLlama:
         app.router.add_post(f"{self._path}/completion", self._completion)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, reuse_address=True)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
+        if self._holder is None:
+            self._holder = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
+            self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._holder.bind((self._host, self._port))
+            self._port = self._holder.getsockname()[1]
+        await web.TCPSite(self._runner, self._host, self._port, reuse_address=True).start()
 
     async def stop(self) -> None:
         runner, self._runner = self._runner, None
@@ -154,6 +160,9 @@ class FakeLlama:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+        if self._holder is not None:
+            self._holder.close()
+            self._holder = None
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         self.glances += 1
