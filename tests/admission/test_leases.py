@@ -522,7 +522,7 @@ async def test_one_who_gives_up_is_out_of_line_in_the_next_turn(lab: Lab) -> Non
 
 
 async def test_the_fewest_places_that_a_gateway_declares_count(lab: Lab) -> None:
-    a, b, c = [await lab.gateway() for _ in range(3)]
+    a, b, c = [await lab.gateway(LONG) for _ in range(3)]
     some, few, many = capacity(a, 3), capacity(b, 2), capacity(c, 4)
     await until(lambda: some.places == few.places == many.places == 2, a, b, c)
     guests = [await Guest(many).arrived() for _ in range(3)]
@@ -535,7 +535,7 @@ async def test_the_fewest_places_that_a_gateway_declares_count(lab: Lab) -> None
 
 
 async def test_names_and_tenants_do_not_run_into_each_other(lab: Lab) -> None:
-    a = await lab.gateway()
+    a = await lab.gateway(LONG)
     pairs = [("a", "b:c"), ("a:b", "c"), ("1:a", ""), ("", "1:a"), ("a", "b"), ("\u00e9", "\u00e9")]
     held, waiting = [], []
     for name, tenant in pairs:
@@ -554,7 +554,7 @@ async def test_names_and_tenants_do_not_run_into_each_other(lab: Lab) -> None:
 async def test_nothing_is_left_of_gateways_that_ended(lab: Lab) -> None:
     tasks = asyncio.all_tasks()
     redis = await lab.redis()
-    a, b = await lab.gateway(), await lab.gateway()
+    a, b = await lab.gateway(LONG), await lab.gateway(LONG)
     guests = [await Guest(capacity(one, 2), tenant).arrived() for one in (a, b) for tenant in "xyz"]
     for guest in guests:
         await guest.cancelled()

@@ -80,7 +80,7 @@ async def fleet(redis: RedisServer) -> AsyncIterator[Fleet]:
 
 
 async def test_batch_work_gets_places_that_an_earlier_gateway_gives_back(fleet: Fleet) -> None:
-    earlier, now = await fleet.door(Earlier), await fleet.door(Leases)
+    earlier, now = await fleet.door(Earlier, lease=60.0), await fleet.door(Leases, lease=60.0)
     holder = await Guest(earlier).let_in()
     first, second = [await Guest(now, "a", batch=True).arrived() for _ in range(2)]
     late = await Guest(earlier, "a").arrived()
