@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -126,7 +127,12 @@ class LlamaServer:
     def __init__(self, model: Path, slots: int) -> None:
         self._model = model
         self._slots = slots
-        self._port = 0
+        # Bound for as long as this lives, and never listened on: while the server is down, the port is nobody else's.
+        self._holder = socket.socket()
+        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._holder.bind(("127.0.0.1", 0))
+        self._port = self._holder.getsockname()[1]
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -149,7 +155,7 @@ class LlamaServer:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith("http"):
-                self._port = int(line.strip().rpartition(":")[2])
+                assert line.strip().endswith(f":{self._port}")
                 return
         raise AssertionError("llama-server did not start")
 
@@ -159,6 +165,11 @@ class LlamaServer:
         if process is not None:
             process.kill()
             process.communicate()
+
+    def close(self) -> None:
+        """Kill it, and let the port go."""
+        self.kill()
+        self._holder.close()
 
     async def busy(self) -> int:
         """Slots that are at work now."""
@@ -180,11 +191,11 @@ def running(model: Path, *, slots: int = 4) -> Iterator[LlamaServer]:
     """A running server on a free port; killed at the end."""
     required("engines", "xllamacpp")
     server = LlamaServer(model, slots)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
-        server.kill()
+        server.close()
 
 
 def main(model: str, port: str, slots: str) -> None:
