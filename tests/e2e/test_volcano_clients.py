@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.support.asking import until
 from tests.support.required import required
 from tests.support.volcano import VolcanoService, serving
 from tests.support.volcano.plans import QUOTA, QUOTA_IN_A_FRAME, Plan, Refusal
@@ -65,7 +66,7 @@ async def test_doubao_speaks_text_that_comes_in_chunks(doubao: Any, service: Vol
     assert (events[0], events[-1]) == (350, 152)
     assert 364 in events
     assert result["events"][-1]["data"]["usage"] == {"text_words": len(HELLO + TRAIN + "And more")}
-    assert service.goodbyes == 1
+    await until(lambda: service.goodbyes == 1)
 
 
 async def test_doubao_speaks_with_the_unidirectional_socket(
@@ -174,7 +175,7 @@ async def test_livekit_speaks_two_utterances_on_one_connection(livekit: Any, ser
     assert await spoken(livekit, *["word", "by", "word", "it", "comes"]) > 0.0
     assert [(record.connection, record.outcome) for record in service.records] == [(1, "finished"), (1, "finished")]
     await livekit.aclose()
-    assert service.goodbyes == 1
+    await until(lambda: service.goodbyes == 1)
 
 
 async def test_livekit_tries_again_where_there_was_no_room(livekit: Any, service: VolcanoService) -> None:
