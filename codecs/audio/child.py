@@ -7,7 +7,7 @@ import os
 import signal
 from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 _PIECE = 65_536
@@ -31,13 +31,16 @@ class Ffmpeg:
         """Feed it while the block reads its output. What ``pieces`` raised is raised at the end of the block; by then
         they are closed."""
         feeding = asyncio.create_task(self._feed(pieces))
+        # In a task of its own: the end of the block cancels what feeds it, and no clean-up that has begun.
+        closing = asyncio.create_task(_closed_behind(feeding, pieces))
         try:
             yield
         finally:
             feeding.cancel()
-            await over(feeding)
+            await over(closing)
         if not feeding.cancelled():
             feeding.result()
+        closing.result()
 
     async def _feed(self, pieces: AsyncGenerator[bytes, None]) -> None:
         """Write all pieces to its input and end it there; if it takes no more, stop.
@@ -47,11 +50,10 @@ class Ffmpeg:
         stdin = self.process.stdin
         assert stdin is not None
         try:
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    for start in range(0, len(piece), _PIECE):
-                        if not await _write(stdin, piece[start : start + _PIECE]):
-                            return
+            async for piece in pieces:
+                for start in range(0, len(piece), _PIECE):
+                    if not await _write(stdin, piece[start : start + _PIECE]):
+                        return
         except Exception:
             self._kill()
             raise
@@ -146,6 +148,13 @@ async def over(task: asyncio.Task[Any]) -> None:
         task.exception()
     if cancelled is not None:
         raise cancelled
+
+
+async def _closed_behind(feeding: asyncio.Task[None], pieces: AsyncGenerator[bytes, None]) -> None:
+    try:
+        await over(feeding)
+    finally:
+        await pieces.aclose()
 
 
 async def _write(stdin: asyncio.StreamWriter, piece: bytes) -> bool:

@@ -164,6 +164,28 @@ async def test_one_that_floods_its_messages_is_no_trouble(impostor: Impostor) ->
     assert ffmpeg.said == bytes(4096)
 
 
+async def test_what_feeds_it_is_closed_to_its_end_whatever_happens_meanwhile(impostor: Impostor) -> None:
+    impostor("exec 0<&-; exec sleep 1000")
+    closing, go, closed = asyncio.Event(), asyncio.Event(), False
+
+    async def sound() -> AsyncIterator[bytes]:
+        nonlocal closed
+        try:
+            async for piece in endless():
+                yield piece
+        finally:
+            closing.set()
+            await go.wait()
+            closed = True
+
+    async with running([], Limits()) as ffmpeg:
+        async with ffmpeg.fed(sound()):
+            # It takes no more, so nothing is asked of the sound any more.
+            await closing.wait()
+            asyncio.get_running_loop().call_soon(go.set)
+        assert closed
+
+
 async def test_what_it_has_started_is_killed_with_it(impostor: Impostor) -> None:
     impostor("sleep 1000 & echo $!; wait")
     async with running([], Limits()) as ffmpeg:
