@@ -69,7 +69,9 @@ print(choose(Options({str(model)!r})))
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT / "codecs", timeout=60, check=False
     )
-    assert (run.returncode, run.stderr) == (0, "")
+    # ONNX Runtime itself complains of devices that a machine has and it cannot name.
+    said = [line for line in run.stderr.splitlines() if ":onnxruntime:" not in line]
+    assert (run.returncode, said) == (0, [])
     assert "an exported model" in run.stdout
 
 
