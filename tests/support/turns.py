@@ -16,7 +16,8 @@ T = TypeVar("T")
 
 class Turns(Lane):
     def __init__(self, name: str) -> None:
-        super().__init__(1, name)
+        # How long somebody waits for a place is the machine's to say.
+        super().__init__(1, name, max_wait=None)
         self.turns = 0
         """Jobs that were given to a thread."""
         self.most = 0
