@@ -14,6 +14,7 @@ import sys
 import wave
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,9 +30,11 @@ from tests.support.chromium import chromium
 from tests.support.engines import Broken, Hang, Mark, Raise, Say, Scripted, Wait, sound
 from tests.support.scene import after, scene
 from tests.support.serving import Served, serving
+from tests.support.unread import SpacedByReading
 from tests.support.virtual_time import virtual_time
 
 EXAMPLES = Path(__file__).with_name("orpheus_fastapi_examples.txt").read_text()
+ROUTING = import_module("gateway.dialects.orpheus_fastapi.routes")
 HELLO = {"text": "Hello."}
 ROUTES = ("/api/tts", "/api/tts/wav", "/api/tts/stream")
 
@@ -329,11 +332,12 @@ globalThis.AudioContext = class {
 """The loudspeaker that Node lacks: it prints what it is given."""
 
 
-async def test_the_javascript_client_plays_what_was_spoken(tmp_path: Path) -> None:
+async def test_the_javascript_client_plays_what_was_spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed; the test in a browser shows the same")
     async with serving(engines=["mock_tone"]) as served:
+        monkeypatch.setattr(ROUTING, "spaced", SpacedByReading(served.port))
         script = tmp_path / "client.mjs"
         script.write_text(NODE + example("javascript", served, **{"Hello, this is a streaming test!": FOX * 3}))
         output = await run(node, str(script))
@@ -355,8 +359,9 @@ window.played = new Promise((resolve) => {
 
 
 @pytest.mark.browser
-async def test_the_javascript_client_plays_it_in_a_browser() -> None:
+async def test_the_javascript_client_plays_it_in_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(engines=["mock_tone"]) as served, chromium() as browser:
+        monkeypatch.setattr(ROUTING, "spaced", SpacedByReading(served.port))
         page = await browser.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
