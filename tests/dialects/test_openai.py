@@ -16,7 +16,7 @@ import openai
 import pytest
 
 from providers.base import BadOption, EngineFailed, EngineUnavailable
-from tests.support.asking import until
+from tests.support.asking import empty, until
 from tests.support.engines import Hang, Mark, Raise, Say, Scripted, Wait, sound
 from tests.support.serving import Served, serving
 
@@ -34,13 +34,6 @@ async def post(served: Served, body: Any = None, **options: Any) -> httpx.Respon
         options["json"] = SPEECH if body is None else body
     async with httpx.AsyncClient(base_url=served.http, timeout=60) as http:
         return await http.post("/v1/audio/speech", **options)
-
-
-async def empty(served: Served) -> None:
-    """Wait until no session is left, and see that none of its places is."""
-    await served.gateway.sessions.drained()
-    assert served.gateway.sessions.live == ()
-    assert (served.gateway.capacities.sessions.taken, served.gateway.capacities.sessions.waiting) == (0, 0)
 
 
 # ---- sound

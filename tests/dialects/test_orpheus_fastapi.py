@@ -12,8 +12,7 @@ import re
 import shutil
 import sys
 import wave
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +24,7 @@ from gateway import __version__
 from gateway.client import AsyncClient
 from gateway.dialects.sse import WHOLE
 from providers.base import BadOption, EngineFailed, EngineUnavailable, Voice
-from tests.support.asking import until
+from tests.support.asking import client, empty, until
 from tests.support.chromium import chromium
 from tests.support.engines import Broken, Hang, Mark, Raise, Say, Scripted, Wait, sound
 from tests.support.scene import after, scene
@@ -39,24 +38,11 @@ HELLO = {"text": "Hello."}
 ROUTES = ("/api/tts", "/api/tts/wav", "/api/tts/stream")
 
 
-@asynccontextmanager
-async def client(served: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=served.http, timeout=60) as made:
-        yield made
-
-
 async def post(served: Served, path: str, body: Any = None, **options: Any) -> httpx.Response:
     if "content" not in options:
         options["json"] = HELLO if body is None else body
     async with client(served) as made:
         return await made.post(path, **options)
-
-
-async def empty(served: Served) -> None:
-    """Wait until no session is left, and see that nothing of one is."""
-    await served.gateway.sessions.drained()
-    places = served.gateway.capacities.sessions
-    assert (served.gateway.sessions.live, places.taken, places.waiting) == ((), 0, 0)
 
 
 def events(body: str) -> list[dict[str, Any]]:

@@ -8,8 +8,7 @@ import io
 import json
 import random
 import wave
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
 
 import httpx
@@ -17,28 +16,16 @@ import pytest
 
 from providers import base
 from providers.base import Capabilities, EngineBusy, EngineFailed, PcmChunk, Segment
-from tests.support.asking import until
+from tests.support.asking import client, empty, until
 from tests.support.engines import Hang, Mark, Raise, Say, Scripted, Wait, sound
 from tests.support.serving import Served, serving
 
 ADMIN = {"Admin-API-Key": "admin-key"}
 
 
-@asynccontextmanager
-async def client(served: Served, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=served.http, timeout=60, **options) as made:
-        yield made
-
-
 async def batch(served: Served, *tasks: dict[str, Any], headers: Any = None, **body: Any) -> httpx.Response:
     async with client(served) as http:
         return await http.post("/generate-batch", json={"tasks": list(tasks), **body}, headers=headers)
-
-
-async def empty(served: Served) -> None:
-    await served.gateway.sessions.drained()
-    places = served.gateway.capacities.sessions
-    assert (served.gateway.sessions.live, places.taken, places.waiting) == ((), 0, 0)
 
 
 def data_of(result: dict[str, Any]) -> bytes:
@@ -207,6 +194,15 @@ async def test_no_more_is_begun_while_much_waits_to_be_sent(monkeypatch: pytest.
         assert len(engine.segments) == 16
         gate.set()
         assert [result["success"] for result in (await asked).json()["results"]] == [True] * 41
+
+
+async def test_batches_that_fill_the_memory_of_all_are_made_whole() -> None:
+    async with serving(engines=["mock_tone"], batch_memory_bytes=1_048_576) as served, client(served) as http:
+        body = {"tasks": [{"prompt": "A dozen words, or nearly. " * 12, "output_filename": "a.pcm"}] * 20}
+        answers = await asyncio.gather(*(http.post("/generate-batch", json=body) for _ in range(4)))
+        assert [[result["success"] for result in answer.json()["results"]] for answer in answers] == [[True] * 20] * 4
+        assert served.gateway.unsent.bytes == 0
+        await empty(served)
 
 
 async def test_what_another_try_may_mend_is_tried_again() -> None:
