@@ -38,9 +38,9 @@ class Ffmpeg:
         finally:
             feeding.cancel()
             await over(closing)
-        if not feeding.cancelled():
-            feeding.result()
-        closing.result()
+        for task in (feeding, closing):
+            if not task.cancelled():
+                task.result()
 
     async def _feed(self, pieces: AsyncGenerator[bytes, None]) -> None:
         """Write all pieces to its input and end it there; if it takes no more, stop.

@@ -186,6 +186,24 @@ async def test_what_feeds_it_is_closed_to_its_end_whatever_happens_meanwhile(imp
         assert closed
 
 
+async def test_what_feeds_it_may_end_as_cancelled_and_nobody_else_is(impostor: Impostor) -> None:
+    impostor("exec 0<&-; exec sleep 1000")
+    closed = asyncio.Event()
+
+    async def sound() -> AsyncIterator[bytes]:
+        other = asyncio.create_task(asyncio.sleep(1000))
+        try:
+            async for piece in endless():
+                yield piece
+        finally:
+            other.cancel()
+            closed.set()
+            await other
+
+    async with running([], Limits()) as ffmpeg, ffmpeg.fed(sound()):
+        await closed.wait()
+
+
 async def test_what_it_has_started_is_killed_with_it(impostor: Impostor) -> None:
     impostor("sleep 1000 & echo $!; wait")
     async with running([], Limits()) as ffmpeg:
