@@ -27,7 +27,8 @@ class _Loop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="voxwire client", daemon=True)
-        self._lock = threading.Lock()
+        # A signal's handler that asks for something may have interrupted one who does.
+        self._lock = threading.RLock()
         self._closing = False
         self._thread.start()
 

@@ -176,6 +176,28 @@ async def test_one_who_asks_at_the_moment_of_the_close_is_told(monkeypatch: pyte
     assert len(errors) == 1
 
 
+async def test_the_handler_of_a_signal_may_cancel_whatever_it_interrupts(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask, results = asyncio.run_coroutine_threadsafe, list[CancelResult]()
+
+    def use(url: str) -> None:
+        with Client(url) as client, client.speak("Hello.") as speech:
+
+            def interrupted(work: Any, loop: Any) -> Any:
+                monkeypatch.undo()
+                results.append(speech.cancel())
+                return ask(work, loop)
+
+            monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+            speech.read()
+
+    async with FakeGateway(on={"end": nothing}) as gateway:
+        thread = threading.Thread(target=use, args=(gateway.url,), daemon=True)
+        thread.start()
+        await asyncio.to_thread(thread.join, 60)
+    assert not thread.is_alive()
+    assert len(results) == 1
+
+
 def test_a_client_that_is_not_used_starts_nothing() -> None:
     before = client_threads()
     with Client():
