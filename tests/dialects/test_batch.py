@@ -10,7 +10,7 @@ import pytest
 
 from gateway.dialects.batch import AT_ONCE, Made, run
 from gateway.errors import BadRequest, ListenerGone, VoxwireError
-from gateway.session.unsent import HELD_BYTES, Unsent
+from gateway.session.unsent import HELD, HELD_BYTES, Unsent
 from tests.support.asking import until
 
 
@@ -127,3 +127,26 @@ async def test_a_request_that_is_broken_off_gives_back_what_it_held() -> None:
     batch.cancel()
     await asyncio.wait([batch])
     assert unsent.bytes == 0
+
+
+async def test_no_more_outcomes_of_a_request_are_held_than_there_may_be_however_small_they_are() -> None:
+    begun, go = 0, asyncio.Event()
+
+    async def make(job: int) -> Made:
+        nonlocal begun
+        begun += 1
+        if not job:
+            await go.wait()
+        return Made(b"", 0.0)
+
+    async def say(_: int, __: Made | VoxwireError) -> None:
+        pass
+
+    batch = asyncio.create_task(run(range(3 * HELD), make, say, Unsent(1), ordered=True))
+    await until(lambda: begun >= HELD)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert begun == HELD
+    go.set()
+    await batch
+    assert begun == 3 * HELD
