@@ -118,6 +118,7 @@ class Metrics:
             "voxwire_encoder_queue_seconds", "Seconds that sound waited for a thread to be encoded on", ["format"]
         )
         self.queued = gauge("voxwire_queue_audio_seconds", "Seconds of sound that wait between stages", ["queue"])
+        self.unsent = gauge("voxwire_batch_unsent_bytes", "Bytes of sound that batches have made and not sent")
         self.underrun = counter(
             "voxwire_underrun_seconds", "Seconds for which listeners without a buffer heard nothing", engine
         )

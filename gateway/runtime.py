@@ -170,6 +170,7 @@ class Gateway:
             pcm += session.depths[0]
             encoded += session.depths[1]
         self.metrics.observe_queues(pcm, encoded)
+        self.metrics.unsent.set(self.unsent.bytes)
         self.metrics.lateness.set(self.wheel.lateness)
         usage, remaining = self.rate_limit.busiest()
         self.metrics.seed_usage.set(usage)

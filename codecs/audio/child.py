@@ -31,7 +31,7 @@ class Ffmpeg:
         """Feed it while the block reads its output. What ``pieces`` raised is raised at the end of the block; by then
         they are closed."""
         feeding = asyncio.create_task(self._feed(pieces))
-        # In a task of its own: the end of the block cancels what feeds it, and no clean-up that has begun.
+        # In a task of its own: the end of the block cancels what feeds it, and not the closing of the source.
         closing = asyncio.create_task(_closed_behind(feeding, pieces))
         try:
             yield

@@ -203,6 +203,9 @@ async def test_batches_that_fill_the_memory_of_all_are_made_whole() -> None:
         assert [[result["success"] for result in answer.json()["results"]] for answer in answers] == [[True] * 20] * 4
         assert served.gateway.unsent.bytes == 0
         await empty(served)
+        with served.gateway.unsent.share() as other:
+            other.made(5)
+            assert b"voxwire_batch_unsent_bytes 5.0\n" in await served.gateway.scrape()
 
 
 async def test_what_another_try_may_mend_is_tried_again() -> None:
