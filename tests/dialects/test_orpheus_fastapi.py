@@ -323,7 +323,7 @@ async def test_the_javascript_client_plays_what_was_spoken(tmp_path: Path, monke
     if node is None:
         pytest.skip("node is not installed; the test in a browser shows the same")
     async with serving(engines=["mock_tone"]) as served:
-        monkeypatch.setattr(ROUTING, "spaced", SpacedByReading(served.port))
+        monkeypatch.setattr(ROUTING, "spaced", SpacedByReading(served))
         script = tmp_path / "client.mjs"
         script.write_text(NODE + example("javascript", served, **{"Hello, this is a streaming test!": FOX * 3}))
         output = await run(node, str(script))
@@ -345,16 +345,17 @@ window.played = new Promise((resolve) => {
 
 
 @pytest.mark.browser
+@pytest.mark.timeout(400)
 async def test_the_javascript_client_plays_it_in_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(engines=["mock_tone"]) as served, chromium() as browser:
-        monkeypatch.setattr(ROUTING, "spaced", SpacedByReading(served.port))
+        monkeypatch.setattr(ROUTING, "spaced", SpacedByReading(served))
         page = await browser.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         await page.goto(f"{served.http}/healthz")
         await page.add_script_tag(content=BROWSER)
         await page.add_script_tag(content=example("javascript", served, **{"Hello, this is a streaming test!": LONG}))
-        played = await page.evaluate("Promise.race([window.played, new Promise(r => setTimeout(r, 60000, ''))])")
+        played = await page.evaluate("Promise.race([window.played, new Promise(r => setTimeout(r, 300000, ''))])")
         expected = pcm_of_wav((await post(served, "/api/tts/wav", {"text": LONG})).content)
     assert errors == []
     assert samples_played(played) == expected
