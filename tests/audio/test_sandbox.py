@@ -191,7 +191,7 @@ async def test_what_feeds_it_may_end_as_cancelled_and_nobody_else_is(impostor: I
     closed = asyncio.Event()
 
     async def sound() -> AsyncIterator[bytes]:
-        other = asyncio.create_task(asyncio.sleep(1000))
+        other = asyncio.create_task(asyncio.Event().wait())
         try:
             async for piece in endless():
                 yield piece

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from gateway.client import CancelResult, Client, ConnectionFailed, SpeechError, Voice, VoxwireClientError, sync
+from gateway.client.sync import Speech
 from tests.support.fake_gateway import FakeGateway, Peer, heard, nothing
 
 
@@ -119,6 +120,14 @@ async def test_a_file_and_the_voices_are_one_line_each(tmp_path: Path) -> None:
         assert gateway.received[0]["format"] == "mp3"
 
 
+def read(speech: Speech, errors: list[Exception]) -> None:
+    """On a thread of its own, whose errors nobody else sees."""
+    try:
+        speech.read()
+    except VoxwireClientError as error:
+        errors.append(error)
+
+
 async def test_closing_frees_a_reader_on_another_thread_and_leaves_no_thread() -> None:
     before = client_threads()
 
@@ -127,13 +136,7 @@ async def test_closing_frees_a_reader_on_another_thread_and_leaves_no_thread() -
         speech = client.speak("Hello.").__enter__()
         errors: list[Exception] = []
 
-        def read() -> None:
-            try:
-                speech.read()
-            except VoxwireClientError as error:
-                errors.append(error)
-
-        reader = threading.Thread(target=read)
+        reader = threading.Thread(target=read, args=(speech, errors))
         reader.start()
         client.close()
         client.close()
@@ -152,22 +155,16 @@ async def test_one_who_asks_at_the_moment_of_the_close_is_told(monkeypatch: pyte
     errors: list[Exception] = []
 
     def late(loop: sync._Loop, work: Any) -> Any:
-        if threading.current_thread() is reader:
+        if threading.current_thread().name == "reader":
             about_to.set()
             closed.wait()
         return run(loop, work)
 
-    def read() -> None:
-        try:
-            speech.read()
-        except VoxwireClientError as error:
-            errors.append(error)
-
-    reader = threading.Thread(target=read)
     monkeypatch.setattr(sync._Loop, "run", late)
     async with FakeGateway(on={"end": nothing}) as gateway:
         client = Client(gateway.url)
         speech = await asyncio.to_thread(client.speak("Hello.").__enter__)
+        reader = threading.Thread(target=read, args=(speech, errors), name="reader")
         reader.start()
         await asyncio.to_thread(about_to.wait)
         await asyncio.to_thread(client.close)

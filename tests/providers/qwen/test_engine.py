@@ -256,9 +256,22 @@ async def test_closing_frees_a_model_that_speaks(qwen_models: Path, count: Count
     assert count.frames < 2048
 
 
-async def test_a_slow_listener_holds_the_model_back(qwen_models: Path, count: Counted) -> None:
-    from providers.qwen.frames import AHEAD
+async def test_a_slow_listener_holds_the_model_back(
+    qwen_models: Path, count: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from providers.qwen.frames import AHEAD, Frames
 
+    put, full, waiting = Frames.put, threading.Event(), list[int]()
+
+    def noted(frames: Frames, frame: Any) -> None:
+        if len(frames._waiting) == AHEAD:
+            full.set()
+        try:
+            put(frames, frame)
+        finally:
+            waiting.append(len(frames._waiting))
+
+    monkeypatch.setattr(Frames, "put", noted)
     async with started(qwen_models, "custom_voice", first_frames=2) as engine:
         segment = Segment(TEXT, (await engine.voices())[0], options={"temperature": 2.0})
         most = 2 + AHEAD + 1
@@ -267,11 +280,10 @@ async def test_a_slow_listener_holds_the_model_back(qwen_models: Path, count: Co
         count.frames = 0
         async with aclosing(engine.synthesize(segment)) as chunks:
             await anext(chunks)
-            while count.frames < most and talkers():  # noqa: ASYNC110 - what the thread does is no event of the loop
-                await asyncio.sleep(0.01)
-            # Time to say more, if it does not wait.
-            await asyncio.sleep(0.1)
+            assert await asyncio.to_thread(full.wait, 60)
             assert count.frames == most
+        await engine.lane.idle()
+    assert max(waiting) == AHEAD, "it was given up where it waited"
 
 
 async def test_nothing_of_an_utterance_is_left_in_the_next_or_in_one_beside_it(
